@@ -1,0 +1,121 @@
+"""Carrier, SegmentMemory and MemoryView: what memory keeps, how it arrives, what a reader may hold of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from footage.arrays import AnyArray, Embeds, Seconds, Tokens, shape_text
+from footage.recordings import Gap, Segment, TextRow
+from footage.timespan import TimeSpan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Carrier:
+    """One or many frames, merged."""
+
+    recording_id: str
+    spans: tuple[TimeSpan, ...]
+    """All the time it stands for: sorted, disjoint (merges need not be adjacent)."""
+    anchor_s: float
+    """Decode here to see what it saw; lies inside spans."""
+    weight_s: float
+    """Seconds of video it stands for: the sum of its spans."""
+    tokens: Tokens
+    """(K, D) float16."""
+    embed: Embeds
+    """(E,) float32, unit length."""
+
+    def __post_init__(self) -> None:
+        if not self.spans or any(a.end_s > b.start_s + 1e-9 for a, b in zip(self.spans, self.spans[1:], strict=False)):
+            raise ValueError(f"spans must be sorted and disjoint, got {[str(s) for s in self.spans]}")
+        if abs(self.weight_s - sum(s.duration_s for s in self.spans)) > 1e-3:
+            raise ValueError(f"weight_s {self.weight_s} is not the length of the spans")
+        if not any(s.start_s - 1e-9 <= self.anchor_s < s.end_s for s in self.spans):
+            raise ValueError(f"anchor_s {self.anchor_s} lies outside {[str(s) for s in self.spans]}")
+        if self.tokens.ndim != 2 or self.tokens.dtype != np.float16:
+            raise ValueError(f"tokens must be float16 (K, D), got {shape_text(self.tokens)}")
+        if self.embed.ndim != 1 or self.embed.dtype != np.float32:
+            raise ValueError(f"embed must be float32 (E,), got {shape_text(self.embed)}")
+
+    @property
+    def span(self) -> TimeSpan:
+        """The hull of all it stands for."""
+        return TimeSpan(self.spans[0].start_s, self.spans[-1].end_s)
+
+    def __repr__(self) -> str:
+        return f"Carrier({self.recording_id} {self.span} weight={self.weight_s:.3f}s {shape_text(self.tokens)})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemoryView:
+    """An immutable snapshot over one or many recordings; a reader can hold it while recording goes on.
+
+    Rows are carriers, ordered by recording (as in `recording_ids`) and then by first moment. Keys are arrays and tokens
+    are read on demand, so that a view of days costs megabytes.
+    """
+
+    generation: str
+    """Encoder, merger and settings that wrote it; rows of two generations are never mixed."""
+    encoder_id: str
+    version: int
+    """Grows with every change of the store."""
+    recording_ids: tuple[str, ...]
+    horizons: Mapping[str, TimeSpan]
+    """By recording: everything seen so far."""
+    gaps: Mapping[str, tuple[Gap, ...]]
+    """By recording: time inside the horizon in which nothing could be seen."""
+    which: AnyArray
+    """(N,) int32, index into recording_ids."""
+    starts_s: Seconds
+    """(N,) hull start of each row."""
+    ends_s: Seconds
+    """(N,) hull end of each row."""
+    anchors_s: Seconds
+    """(N,)"""
+    weights_s: Seconds
+    """(N,) seconds of video each row stands for."""
+    embeds: Embeds
+    """(N, E)"""
+    load: Callable[[Sequence[int]], list[Carrier]]
+    """Reads whole carriers, tokens included, by row."""
+
+    def __post_init__(self) -> None:
+        for name in ("which", "starts_s", "ends_s", "anchors_s", "weights_s"):
+            if getattr(self, name).shape != (len(self.embeds),):
+                raise ValueError(f"{name} must have shape ({len(self.embeds)},), got {getattr(self, name).shape}")
+
+    def __len__(self) -> int:
+        return len(self.embeds)
+
+    def span(self, row: int) -> TimeSpan:
+        return TimeSpan(float(self.starts_s[row]), float(self.ends_s[row]))
+
+    def recording_of(self, row: int) -> str:
+        return self.recording_ids[int(self.which[row])]
+
+    def __repr__(self) -> str:
+        return (
+            f"MemoryView({len(self)} rows of {len(self.recording_ids)} recordings, {self.generation}, v{self.version})"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentMemory:
+    """All that one segment left behind; committed as one step, or not at all."""
+
+    segment: Segment
+    carriers: tuple[Carrier, ...]
+    """In time order; with the gaps they tile segment.span."""
+    thumbnails: tuple[bytes, ...] = ()
+    """JPEG, one per carrier, or none at all; b"" where there is no picture."""
+    texts: tuple[TextRow, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    frames_seen: int = 0
+    frames_kept: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Work by stage: decode, gate, encode, merge, ocr."""
+
+    def __post_init__(self) -> None:
+        if self.thumbnails and len(self.thumbnails) != len(self.carriers):
+            raise ValueError(f"{len(self.thumbnails)} thumbnails for {len(self.carriers)} carriers")
