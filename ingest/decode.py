@@ -1,0 +1,293 @@
+"""Packets to upright RGB: the exact frame for a display index, decoding as little as possible.
+
+Two decoders behind one seam (`Decoder`), run through one contract suite of frames and times. Besides packets.py the only
+file that knows ticks.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import av
+import numpy as np
+
+from footage.arrays import AnyArray, Bools, Pixels
+from footage.errors import ConfigError, DecodeError
+from ingest.packets import PacketTable, opened
+
+log = logging.getLogger(__name__)
+
+REF_SKIPPING = {"h264", "hevc"}  # B-frames that nobody refers to are marked in the bit stream: checked against full decoding
+SEEK_PACKETS = 600  # reading on costs 8 us a packet, a seek some ms; above this many idle packets we jump
+SEEK_MARGIN_S = 1.0  # transport streams land late by up to a group of pictures
+
+
+class Decoder(Protocol):
+    """Display indices to pixels; times are the packet table's business."""
+
+    @property
+    def name(self) -> str: ...
+
+    def frames(self, table: PacketTable, indices: Sequence[int], max_side_px: int) -> Iterator[tuple[int, Pixels]]:
+        """(index, RGB) for each wanted index in ascending order; what cannot be decoded is left out.
+
+        Pixels are (H, W, 3), upright, square-pixelled, longer side at most max_side_px, never enlarged.
+        """
+        ...
+
+
+def fitted_px(width_px: int, height_px: int, max_side_px: int) -> tuple[int, int]:
+    """The largest (width, height) of that shape whose longer side is at most max_side_px; never enlarged."""
+    scale = min(1.0, max_side_px / max(width_px, height_px))
+    return max(1, round(width_px * scale)), max(1, round(height_px * scale))
+
+
+@dataclass(frozen=True, slots=True)
+class PyAvDecoder:
+    """PyAV. `selective` feeds only the packets that wanted frames depend on; both ways give the same frames."""
+
+    selective: bool = True
+    threads: int = 0
+    """0: as many as there are cores; 1 beside other workers."""
+
+    @property
+    def name(self) -> str:
+        return "pyav" if self.selective else "pyav-sequential"
+
+    def frames(self, table: PacketTable, indices: Sequence[int], max_side_px: int) -> Iterator[tuple[int, Pixels]]:
+        due = sorted(int(i) for i in indices)
+        size_px = fitted_px(table.width_px, table.height_px, max_side_px)
+        try:
+            for index, frame in self._shown(table, due):
+                yield index, upright(frame, size_px, table.rotation_deg)
+                due = due[due.index(index) + 1 :]
+        except _Damaged:  # skipping makes concealment differ from what a player shows: from here on decode everything
+            yield from PyAvDecoder(False, self.threads).frames(table, due, max_side_px)
+
+    def _shown(self, table: PacketTable, indices: list[int]) -> Iterator[tuple[int, Any]]:
+        """(index, decoded frame) of the wanted ones that come out whole."""
+        wanted = {int(table.shown[i]): i for i in indices}
+        for count, frame in enumerate(self._decoded(table, wanted)):
+            ticks = {"pts": frame.pts, "dts": frame.dts, "count": count}[table.stamps]
+            ticks = int(table.shown[-1]) if ticks is None else int(ticks)
+            if ticks not in wanted or frame.is_corrupt:
+                continue
+            yield wanted.pop(ticks), frame
+            if not wanted:
+                return
+
+    def _decoded(self, table: PacketTable, wanted: dict[int, int]) -> Iterator[Any]:
+        if not wanted:
+            return
+        selective = self.selective and not table.decodes_from_start
+        need, kept = _feed(table, sorted(wanted.values()), selective)
+        with opened(table.path) as container:
+            stream = container.streams[table.stream_index]
+            context = stream.codec_context
+            context.thread_type, context.thread_count = "AUTO", self.threads
+            skips = selective and context.codec.canonical_name in REF_SKIPPING
+            drain = _Drain(context)
+            for row, packet in _Reader(container, stream, table).packets(need, drain):
+                yield from drain.taken()
+                if skips:
+                    context.skip_frame = "DEFAULT" if int(table.pts[row]) in kept else "NONREF"
+                yield from _decode(context, packet, table, strict=selective)
+            yield from drain.taken()
+            yield from _decode(context, None, table, strict=False)
+
+
+class _Damaged(Exception):
+    """A packet or frame is damaged while others are being skipped."""
+
+
+def _feed(table: PacketTable, indices: list[int], selective: bool) -> tuple[Bools, set[int]]:
+    """(n,) packets to feed, and the ticks that must not be skipped."""
+    need = table.needed(indices)
+    if not selective:  # all packets from the first group that is needed
+        rows = np.flatnonzero(need)
+        need[0 if table.decodes_from_start else rows[0] : rows[-1] + 1] = True
+    return need, {int(table.shown[i]) for i in indices}
+
+
+def _decode(context: Any, packet: Any, table: PacketTable, *, strict: bool) -> list[Any]:
+    """Frames of one packet (None: what is still inside). A damaged packet costs itself, not the file."""
+    try:
+        frames: list[Any] = context.decode(packet)
+    except av.error.EOFError:
+        return []
+    except av.error.FFmpegError as error:
+        log.debug("damaged packet file=%s error=%s", table.path, error)
+        if strict:
+            raise _Damaged from error
+        return []
+    if strict and any(frame.is_corrupt for frame in frames):
+        raise _Damaged
+    return frames
+
+
+class _Drain:
+    """Takes the frames still inside the decoder out before a seek throws them away."""
+
+    def __init__(self, context: Any) -> None:
+        self._context, self._frames = context, list[Any]()
+
+    def __call__(self) -> None:
+        try:
+            self._frames += self._context.decode(None)
+        except av.error.FFmpegError as error:
+            log.debug("nothing to drain: %s", error)
+        self._context.flush_buffers()
+
+    def taken(self) -> Iterator[Any]:
+        frames, self._frames = self._frames, []
+        yield from frames
+
+
+class _Reader:
+    """The needed packets of a container, with their rows in the table; jumps over long idle stretches."""
+
+    def __init__(self, container: Any, stream: Any, table: PacketTable) -> None:
+        self._container, self._stream, self._table = container, stream, table
+        self._row_of = {key: row for row, key in enumerate(zip(table.pts.tolist(), table.sizes.tolist(), strict=True))}
+
+    def packets(self, need: Bools, before_seek: Callable[[], None]) -> Iterator[tuple[int, Any]]:
+        rows = np.flatnonzero(need)
+        at, last = 0, int(rows[-1])
+        demux = self._container.demux(self._stream)
+        for start, stop in _runs(rows):
+            if start - at > SEEK_PACKETS and not self._table.decodes_from_start:
+                before_seek()
+                demux, at = self._jump(start, demux, at)
+            for packet in demux:
+                if not packet.size:
+                    continue
+                row, at = at, at + 1
+                if row >= start:
+                    yield row, packet
+                if at > stop:
+                    break
+            if at > last:
+                return
+
+    def _jump(self, row: int, demux: Iterator[Any], at: int) -> tuple[Iterator[Any], int]:
+        """Seek to the key packet `row`; where the container lands too late or nowhere known, start over from its beginning."""
+        for margin_s in (SEEK_MARGIN_S, None):
+            seek_before(self._container, self._stream, self._table, row, margin_s)
+            demux = self._container.demux(self._stream)
+            first = next((p for p in demux if p.size), None)
+            landed = self._row_of.get((first.pts, first.size)) if first is not None else None
+            if landed is not None and landed <= row:
+                return _chain(first, demux), landed
+        raise DecodeError(f"{str(self._table.path)!r} changed or cannot be positioned", hint="index it again")
+
+
+def seek_before(container: Any, stream: Any, table: PacketTable, row: int, margin_s: float | None) -> None:
+    """Position the container at or before a packet; None: at its very beginning."""
+    if margin_s is None:
+        container.seek(0, backward=True, any_frame=False)
+    else:
+        target = int(table.dts[row]) - round(margin_s / table.time_base)
+        container.seek(target, stream=stream, backward=True, any_frame=False)
+
+
+def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest
+
+
+def _runs(rows: AnyArray) -> list[tuple[int, int]]:
+    """Sorted rows as inclusive (first, last) stretches; stretches closer than a seek is worth are joined."""
+    cuts = np.flatnonzero(np.diff(rows) > 1)
+    return list(zip(rows[np.append(0, cuts + 1)].tolist(), rows[np.append(cuts, len(rows) - 1)].tolist(), strict=True))
+
+
+def upright(frame: Any, size_px: tuple[int, int], rotation_deg: int) -> Pixels:
+    """One decoded frame as (H, W, 3) RGB of size_px (width, height) after rotation; HDR is tone-mapped."""
+    width, height = size_px if rotation_deg % 180 == 0 else size_px[::-1]
+    is_hdr = int(frame.color_trc) in _HDR_CURVES
+    shape = {"width": width, "height": height, "interpolation": "AREA"}
+    picture = frame.reformat(format="rgb48le" if is_hdr else "rgb24", **shape).to_ndarray()
+    if is_hdr:
+        picture = tone_mapped(picture, int(frame.color_trc))
+    return np.ascontiguousarray(np.rot90(picture, rotation_deg // 90))
+
+
+PQ, HLG = 16, 18  # transfer characteristics of ITU-T H.273
+_HDR_CURVES = (PQ, HLG)
+
+
+def tone_mapped(rgb48: AnyArray, curve: int) -> Pixels:
+    """BT.2020 PQ or HLG (H, W, 3) uint16 to BT.709 sRGB uint8: diffuse white (203 nits, BT.2408) stays white, highlights roll off."""
+    signal = rgb48.astype(np.float32) / 65535
+    if curve == PQ:  # SMPTE ST 2084, in units of diffuse white
+        p = signal ** (1 / 78.84375)
+        linear = (np.maximum(p - 0.8359375, 0) / (18.8515625 - 18.6875 * p)) ** (1 / 0.1593017578125) * (10000 / 203)
+    else:  # ARIB STD-B67: signal 0.75 is diffuse white
+        linear = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - 0.55991073) / 0.17883277) + 0.28466892) / 12)
+        linear = linear / 0.2650
+    to_709 = np.array([[1.6605, -0.1246, -0.0182], [-0.5876, 1.1329, -0.1006], [-0.0728, -0.0083, 1.1187]], np.float32)
+    linear = np.maximum(linear @ to_709, 0)
+    peak = linear.max(axis=2, keepdims=True)
+    rolled = peak * (1 + peak / 25) / (1 + peak)  # Reinhard's extended curve, white at 5 x diffuse white
+    linear = np.clip(linear * np.divide(rolled, peak, out=np.zeros_like(peak), where=peak > 0) * 1.6, 0, 1)
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.rint(encoded * 255).astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class DecordDecoder:
+    """decord, fed one bounded batch a reader: an idle reader decodes ahead without bound, so none is ever held."""
+
+    threads: int = 0
+    batch: int = 32
+    """Frames a reader hands out before it is closed."""
+
+    @property
+    def name(self) -> str:
+        return "decord"
+
+    def frames(self, table: PacketTable, indices: Sequence[int], max_side_px: int) -> Iterator[tuple[int, Pixels]]:
+        wanted = sorted(int(i) for i in indices)
+        for at in range(0, len(wanted), self.batch):
+            chunk = wanted[at : at + self.batch]
+            yield from zip(chunk, self._batch(table, chunk, max_side_px), strict=True)
+
+    def _batch(self, table: PacketTable, indices: list[int], max_side_px: int) -> Pixels:
+        """Raises DecodeError where decord disagrees with the packet table: a wrong frame is worse than none."""
+        try:
+            import decord
+        except ImportError as error:
+            raise ConfigError("decord is not installed", hint='pip install "footage[decord]"') from error
+        width, height = fitted_px(table.width_px, table.height_px, max_side_px)
+        try:
+            reader = decord.VideoReader(str(table.path), width=width, height=height, num_threads=self.threads)
+            self._check(reader, table, indices)
+            pixels: Pixels = reader.get_batch(indices).asnumpy()
+        except (decord.DECORDError, RuntimeError, IndexError) as error:
+            raise DecodeError(f"decord cannot read {str(table.path)!r}: {str(error).splitlines()[0]}",
+                              hint="use the default decoder: --decoder pyav") from error  # fmt: skip
+        return pixels
+
+    def _check(self, reader: Any, table: PacketTable, indices: list[int]) -> None:
+        if len(reader) != len(table):
+            raise DecodeError(f"decord sees {len(reader)} frames in {str(table.path)!r}, the container shows {len(table)}",
+                              hint="use the default decoder: --decoder pyav")  # fmt: skip
+        theirs = reader.get_frame_timestamp(indices)[:, 0]
+        ours = table.starts_s[indices] + table.origin_s
+        worst = float(np.abs((theirs - theirs[0]) - (ours - ours[0])).max())
+        if worst > 0.002 or table.rotation_deg:
+            raise DecodeError(f"decord's times for {str(table.path)!r} are {worst:.3f} s off, or the picture is turned",
+                              hint="use the default decoder: --decoder pyav")  # fmt: skip
+
+
+def decoder(name: str, *, threads: int = 0) -> Decoder:
+    """By name: "pyav" (selective feed), "pyav-sequential", "decord"."""
+    known: dict[str, Decoder] = {
+        "pyav": PyAvDecoder(True, threads),
+        "pyav-sequential": PyAvDecoder(False, threads),
+        "decord": DecordDecoder(threads),
+    }
+    if name not in known:
+        raise ConfigError(f"there is no decoder {name!r}", hint=f"known: {', '.join(known)}")
+    return known[name]

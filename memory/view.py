@@ -1,0 +1,135 @@
+"""Kept segments to a MemoryView: arrays concatenated, carriers left where they are until somebody loads them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Protocol
+
+import numpy as np
+
+from footage.arrays import Embeds, Seconds, frozen
+from footage.carriers import Carrier, MemoryView
+from footage.recordings import Gap, Segment
+from footage.timespan import TimeSpan, subtract, union
+
+NOT_INDEXED = "not indexed yet"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentKeys:
+    """What searching needs of one segment: N carriers without their tokens."""
+
+    fingerprint: str
+    """Equal only for the same content (or, in RAM, the same commit)."""
+    starts_s: Seconds
+    """(N,) hull start of each carrier."""
+    ends_s: Seconds
+    anchors_s: Seconds
+    weights_s: Seconds
+    embeds: Embeds
+    """(N, E); (0, 0) when the segment has no carriers."""
+
+
+class KeptSegment(Protocol):
+    """The carriers of one segment, wherever they lie; never changes."""
+
+    def keys(self) -> SegmentKeys: ...
+
+    def carriers(self, rows: Sequence[int]) -> list[Carrier]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFacts:
+    """What the catalogue knows of one kept segment; for reports."""
+
+    segment: Segment
+    generation: str
+    frames_seen: int
+    frames_kept: int
+    carriers: int
+    tokens: int
+    size_bytes: int
+    seconds: Mapping[str, float]
+    """Work by stage."""
+    file: str = ""
+    """Inside the library; empty where there are no files."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """One consistent reading of a store: which segments make up a view."""
+
+    version: int
+    generation: str
+    encoder_id: str
+    embed_dim: int
+    """E; 0 while no carrier was ever kept."""
+    segments: tuple[Segment, ...]
+    """By recording, as asked for, then by time."""
+    gaps: Mapping[str, Sequence[Gap]]
+    """As recorded, by recording."""
+
+
+class CarrierLoader:
+    """Reads carriers by row of the view; holds the segments, so that a writer cannot change them under it."""
+
+    def __init__(self, kept: Sequence[KeptSegment], first_rows: Sequence[int]) -> None:
+        self._kept = kept
+        self._first_rows = np.asarray(first_rows, dtype=np.int64)  # (S + 1,)
+
+    def __call__(self, rows: Sequence[int]) -> list[Carrier]:
+        """Raises IndexError for a row outside the view, StoreError for a damaged file."""
+        asked = np.asarray(rows, dtype=np.int64)
+        if asked.size and (asked.min() < 0 or asked.max() >= self._first_rows[-1]):
+            raise IndexError(f"rows must lie in 0..{self._first_rows[-1] - 1}")
+        owners = np.searchsorted(self._first_rows, asked, side="right") - 1
+        by_owner = np.argsort(owners, kind="stable")
+        loaded: dict[int, Carrier] = {}
+        for owner, group in groupby(by_owner.tolist(), key=owners.__getitem__):
+            places = list(group)
+            carriers = self._kept[owner].carriers((asked[places] - self._first_rows[owner]).tolist())
+            loaded |= zip(places, carriers, strict=True)
+        return [loaded[place] for place in range(len(asked))]
+
+
+def build_view(snapshot: Snapshot, kept: Sequence[KeptSegment]) -> MemoryView:
+    """`kept` in the order of snapshot.segments, each with its carriers in time order. No Python loop over rows."""
+    keys = [segment.keys() for segment in kept]
+    recording_ids = tuple(dict.fromkeys(segment.recording_id for segment in snapshot.segments))
+    order = {recording_id: i for i, recording_id in enumerate(recording_ids)}
+    counts = [len(key.embeds) for key in keys]
+    embeds = [key.embeds for key in keys if len(key.embeds)] or [np.empty((0, snapshot.embed_dim), np.float32)]
+    horizons, gaps = {}, {}
+    for recording_id, segments in groupby(snapshot.segments, key=lambda segment: segment.recording_id):
+        spans = [segment.span for segment in segments]
+        horizons[recording_id] = TimeSpan(min(s.start_s for s in spans), max(s.end_s for s in spans))
+        gaps[recording_id] = visible_gaps(snapshot.gaps.get(recording_id, ()), spans)
+    return MemoryView(
+        generation=snapshot.generation,
+        encoder_id=snapshot.encoder_id,
+        version=snapshot.version,
+        recording_ids=recording_ids,
+        horizons=horizons,
+        gaps=gaps,
+        which=frozen(np.repeat([order[s.recording_id] for s in snapshot.segments], counts).astype(np.int32)),
+        starts_s=_column([key.starts_s for key in keys]),
+        ends_s=_column([key.ends_s for key in keys]),
+        anchors_s=_column([key.anchors_s for key in keys]),
+        weights_s=_column([key.weights_s for key in keys]),
+        embeds=frozen(np.concatenate(embeds)),
+        load=CarrierLoader(kept, np.concatenate([[0], np.cumsum(counts)]).tolist()),
+    )
+
+
+def visible_gaps(recorded: Iterable[Gap], segments: Sequence[TimeSpan]) -> tuple[Gap, ...]:
+    """Gaps of one recording: touching ones of the same reason joined, and holes between its segments claimed by nobody."""
+    by_reason: dict[str, list[TimeSpan]] = {}
+    for gap in recorded:
+        by_reason.setdefault(gap.reason, []).append(gap.span)
+    hull = TimeSpan(min(s.start_s for s in segments), max(s.end_s for s in segments))
+    by_reason.setdefault(NOT_INDEXED, []).extend(subtract(hull, segments))
+    return tuple(sorted(Gap(span, reason) for reason, spans in by_reason.items() for span in union(spans)))
+
+
+def _column(parts: Sequence[Seconds]) -> Seconds:
+    return frozen(np.concatenate(parts))
