@@ -6,7 +6,7 @@ from typing import Protocol
 from footage.arrays import Bools, Embeds
 from footage.carriers import Carrier, MemoryView, SegmentMemory
 from footage.frames import Clip, EncodedClip, Frame
-from footage.questions import Answer, Budget, Evidence, Plan, Query, Question, Redecode
+from footage.questions import Budget, Evidence, Plan, Query, Question, Redecode
 from footage.recordings import Gap, Recording, Segment, TextRow
 from footage.timespan import TimeSpan
 
@@ -127,7 +127,7 @@ class Store(Protocol):
         ...
 
     def texts(self, recording_ids: Sequence[str] | None = None, *, match: str = "", limit: int = 0) -> list[TextRow]:
-        """Text rows in time order, adjacent equal ones joined; with `match`, best match first (word search)."""
+        """Text rows in time order, adjacent equal ones joined; with `match`, best match first (word search); 0: no limit."""
         ...
 
     def thumbnail(self, recording_id: str, time_s: float, *, generation: str) -> bytes | None:
@@ -149,9 +149,11 @@ class Selector(Protocol):
 
 
 class Answerer(Protocol):
-    """Question and evidence to an answer that cites only evidence."""
+    """Question and evidence to words. It may only point at evidence, by its place in the list: [1], [2] ..."""
 
     @property
     def id(self) -> str: ...
 
-    def answer(self, question: Question, evidence: Sequence[Evidence], plan: Plan) -> Answer: ...
+    def stream(self, question: Question, evidence: Sequence[Evidence]) -> Iterator[str]:
+        """Pieces of the answer as they are made; "not streaming" is "".join. Without evidence it says that there is none."""
+        ...

@@ -102,6 +102,8 @@ class Evidence:
     span: TimeSpan
     score: float
     content: Carrier | Frame | TextRow
+    name: str = ""
+    """What people call the recording."""
 
     @property
     def kind(self) -> str:

@@ -1,15 +1,15 @@
 """Lines of text on the screen, followed over time: readings of single pictures become one row per text and span."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 
 from footage import TextRow, TimeSpan
+from footage.arrays import AnyArray, Pixels
 
 Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are outside
 Colour: TypeAlias = tuple[int, int, int]  # sRGB
@@ -34,6 +34,10 @@ def overlap(a: Box, b: Box) -> float:
     """Intersection over union."""
     both = max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+
+
+def _distance_px(a: Box, b: Box) -> int:
+    return abs(a[0] - b[0]) + abs(a[1] - b[1])
 
 
 def joined(words: Sequence[Line]) -> list[Line]:
@@ -66,7 +70,7 @@ def _letters(text: str) -> str:
 
 
 def _alike(a: str, b: str) -> bool:
-    """The same text but for OCR noise. Digits must agree: a clock that ticks is a new text every second."""
+    """The same letters but for OCR noise. Digits must agree: a clock that ticks is a new text every second."""
     if a == b:
         return True
     if re.sub(r"\D", "", a) != re.sub(r"\D", "", b):
@@ -75,7 +79,7 @@ def _alike(a: str, b: str) -> bool:
 
 
 def _grown(old: str, new: str) -> bool:
-    """More was typed; the caret may have been read as a last letter of the old text."""
+    """More letters were typed; the caret may have been read as a last letter of the old ones."""
     return len(new) > len(old) and (new.startswith(old) or (len(old) > 2 and new.startswith(old[:-1])))
 
 
@@ -85,31 +89,106 @@ class _Row:
 
     start_s: float
     end_s: float
-    """Of the last picture that showed it."""
-    text_since_s: float
-    """When the text that it has now was first read; later than start_s when it was typed."""
-    readings: list[Line] = field(default_factory=list)
+    """End of the last picture that showed it."""
+    since_s: float
+    """When its present text was first read: later than start_s where it was typed."""
+    readings: list[Line]
+    """Of its present text, repetitions left out."""
 
     @property
     def best(self) -> Line:
         return max(self.readings, key=lambda line: line.score)
 
-    @property
-    def letters(self) -> str:
-        return _letters(self.best.text)
+    def stands(self, line: Line) -> bool:
+        """The same text at the same place."""
+        return overlap(self.readings[-1].box, line.box) > 0.3 and _alike(_letters(self.best.text), _letters(line.text))
+
+    def is_typed(self, line: Line) -> bool:
+        """The same line with more letters, and no pause before them."""
+        was, now = self.readings[-1].box, line.box
+        height = was[3] - was[1]
+        same_place = abs(was[0] - now[0]) < height and abs(was[1] - now[1]) < height / 2
+        paused = self.end_s - self.since_s > TYPING_PAUSE_S
+        return same_place and not paused and _grown(_letters(self.best.text), _letters(line.text))
+
+    def moved(self, line: Line) -> bool:
+        """The same text elsewhere: it scrolls."""
+        letters = _letters(line.text)
+        return len(letters) > 2 and _letters(self.best.text) == letters
 
     def see(self, line: Line, span: TimeSpan) -> None:
-        if _grown(self.letters, _letters(line.text)) and self.end_s - self.text_since_s <= TYPING_PAUSE_S:
-            self.readings, self.text_since_s = [], span.start_s
+        if self.is_typed(line):
+            self.readings, self.since_s = [], span.start_s
         if not self.readings or line != self.readings[-1]:
             self.readings.append(line)
         self.end_s = span.end_s
 
-    def text_row(self, recording_id: str, width_px: int, height_px: int) -> TextRow:
-        left, top, right, bottom = np.median([line.box for line in self.readings], axis=0)
-        box = (left / width_px, top / height_px, right / width_px, bottom / height_px)
-        score = float(np.mean([line.score for line in self.readings]))
-        best, span = self.best, TimeSpan(self.start_s, self.end_s)
-        return TextRow(
-            recording_id, span, "ocr", best.text, score, tuple(map(float, box)), ink=best.ink, ground=best.ground
-        )
+
+class LineTrack:
+    """The lines of one segment, picture by picture, in time order; a row ends when its line is gone for BRIDGE_S."""
+
+    def __init__(self) -> None:
+        self._open: list[_Row] = []
+        self._closed: list[_Row] = []
+
+    def add(self, lines: Sequence[Line], span: TimeSpan) -> None:
+        """All lines that one picture shows, and the time it stands for."""
+        self._closed += [row for row in self._open if span.start_s - row.end_s > BRIDGE_S]
+        self._open = [row for row in self._open if span.start_s - row.end_s <= BRIDGE_S]
+        new, rows = list(lines), list(self._open)
+        for same in (_Row.is_typed, _Row.stands, _Row.moved):
+            new, rows = self._matched(new, rows, same, span)
+        self._open += [_Row(span.start_s, span.end_s, span.start_s, [line]) for line in new]
+
+    @staticmethod
+    def _matched(
+        lines: list[Line], rows: list[_Row], same: Callable[[_Row, Line], bool], span: TimeSpan
+    ) -> tuple[list[Line], list[_Row]]:
+        """Let every line continue the nearest row that is the same; returns the lines and rows that are left over."""
+        left = []
+        for line in lines:
+            found = [row for row in rows if same(row, line)]
+            if not found:
+                left.append(line)
+                continue
+            row = min(found, key=lambda row: _distance_px(row.readings[-1].box, line.box))
+            row.see(line, span)
+            rows.remove(row)
+        return left, rows
+
+    def rows(self, recording_id: str, width_px: int, height_px: int) -> list[TextRow]:
+        """By start, then in reading order. May be called again after more was added."""
+        rows = sorted([*self._closed, *self._open], key=lambda row: (row.start_s, row.best.box[1], row.best.box[0]))
+        return [_text_row(row, recording_id, width_px, height_px) for row in rows]
+
+
+def _text_row(row: _Row, recording_id: str, width_px: int, height_px: int) -> TextRow:
+    """Text and colours of the best reading, the mean score, the median box."""
+    best, span = row.best, TimeSpan(row.start_s, row.end_s)
+    left, top, right, bottom = np.median([line.box for line in row.readings], axis=0).tolist()
+    box = (left / width_px, top / height_px, right / width_px, bottom / height_px)
+    score = float(np.mean([line.score for line in row.readings]))
+    return TextRow(recording_id, span, "ocr", best.text, score, box, best.ink, best.ground)
+
+
+def letter_colours(pixels: Pixels) -> tuple[Colour, Colour]:
+    """Ink and ground of a picture of one line: two-means in RGB; the ground is what its border is made of."""
+    step = max(1, int((pixels.shape[0] * pixels.shape[1] / 4096) ** 0.5))
+    picture = pixels[::step, ::step].astype(np.float32)
+    colours = picture.reshape(-1, 3)
+    first = colours[((colours - colours.mean(0)) ** 2).sum(1).argmax()]
+    centres = np.stack([first, colours[((colours - first) ** 2).sum(1).argmax()]])
+    for _ in range(6):
+        which = ((colours[:, None] - centres) ** 2).sum(2).argmin(1)
+        centres = np.stack([colours[which == k].mean(0) if (which == k).any() else centres[k] for k in (0, 1)])
+    grid = which.reshape(picture.shape[:2])
+    ground = int(np.concatenate([grid[0], grid[-1], grid[:, 0], grid[:, -1]]).mean() > 0.5)
+    ink = colours[which != ground] if (which != ground).any() else colours
+    contrast = ((ink - centres[ground]) ** 2).sum(1)
+    ink = ink[contrast >= np.median(contrast)]  # the other half are the soft edges of the letters
+    return _median_colour(ink), _median_colour(colours[which == ground])
+
+
+def _median_colour(colours: AnyArray) -> Colour:
+    red, green, blue = np.median(colours, axis=0).round().astype(int).tolist()
+    return red, green, blue

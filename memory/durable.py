@@ -4,10 +4,17 @@ import fcntl
 import os
 import weakref
 from pathlib import Path
+from urllib.parse import quote
 
 from footage.errors import StoreError
 
 LEFTOVER = ".tmp"  # a crash while writing leaves such a file behind; the next writer sweeps it
+
+
+def path_part(name: str) -> str:
+    """Any name as one part of a path: no slashes, nothing hidden, no way up."""
+    quoted = quote(name, safe="@+,=")
+    return "%2E" + quoted[1:] if quoted.startswith(".") else quoted
 
 
 def write_durably(path: Path, data: bytes) -> None:

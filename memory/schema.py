@@ -10,7 +10,7 @@ CREATE TABLE names (
 CREATE TABLE locations (
     recording_id TEXT NOT NULL REFERENCES recordings ON DELETE CASCADE, location TEXT NOT NULL, seen INTEGER NOT NULL,
     UNIQUE (recording_id, location));
-CREATE TABLE generations (generation TEXT PRIMARY KEY, encoder_id TEXT NOT NULL, embed_dim INTEGER);
+CREATE TABLE generations (generation TEXT PRIMARY KEY, encoder_id TEXT NOT NULL, embed_dim INTEGER NOT NULL);
 CREATE TABLE segments (
     segment_id INTEGER PRIMARY KEY,
     recording_id TEXT NOT NULL REFERENCES recordings ON DELETE CASCADE,
@@ -24,7 +24,7 @@ CREATE TABLE gaps (
     segment_id INTEGER NOT NULL REFERENCES segments ON DELETE CASCADE,
     start_s REAL NOT NULL, end_s REAL NOT NULL, reason TEXT NOT NULL);
 CREATE INDEX gaps_by_segment ON gaps (segment_id);
--- What is written is kept once, however often it is seen: a logo on screen for a day must not drown the word statistics.
+-- A wording is kept once, however often it is seen: a logo on screen for a day must not drown the word statistics.
 CREATE TABLE wordings (wording_id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE, squeezed TEXT NOT NULL);
 CREATE INDEX wordings_by_squeezed ON wordings (squeezed);
 CREATE TABLE texts (

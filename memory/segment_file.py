@@ -1,16 +1,17 @@
 """One segment's carriers and thumbnails as one immutable safetensors file: the same memory gives the same bytes.
 
-N carriers, K_i tokens of carrier i, D token width, E embedding width, S spans of all carriers, B bytes of all thumbnails:
+N carriers, K tokens of one, D token width, E embedding width, S spans of all carriers, B bytes of all thumbnails:
     tokens (sum K, D) float16 | token_offsets (N + 1,) | token_crc32 (N,) | embeds (N, E) | anchors_s, weights_s (N,)
     spans_s (S, 2) | span_offsets (N + 1,) | thumbnails (B,) uint8 | thumbnail_offsets (N + 1,), or (1,) without any
-A CRC-32 for every array is in the metadata, and one per carrier for its tokens, so that a flipped bit is an error and never
-a wrong time. Text rows, gaps and counts of the segment are in the catalogue.
+A CRC-32 for every array is in the metadata, and one per carrier for its tokens, so that a flipped bit is an error and
+never a wrong time. Text rows, gaps and counts of the segment are in the catalogue.
 """
 
 import hashlib
 import json
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,13 @@ def pack(memory: SegmentMemory) -> bytes:
     Raises:
         ValueError: carriers of another recording, out of time order, or of unequal widths.
     """
-    _check(memory)
+    check_parts(memory)
     carriers = memory.carriers
     spans = [span for carrier in carriers for span in carrier.spans]
     arrays: dict[str, AnyArray] = {
         "tokens": np.concatenate([c.tokens for c in carriers]) if carriers else np.empty((0, 0), np.float16),
         "token_offsets": _offsets([len(c.tokens) for c in carriers]),
-        "token_crc32": np.array([zlib.crc32(np.ascontiguousarray(c.tokens)) for c in carriers], np.uint32),
+        "token_crc32": np.array([_crc32(c.tokens) for c in carriers], np.uint32),
         "embeds": np.stack([c.embed for c in carriers]) if carriers else np.empty((0, 0), np.float32),
         "anchors_s": np.array([c.anchor_s for c in carriers], np.float64),
         "weights_s": np.array([c.weight_s for c in carriers], np.float64),
@@ -48,7 +49,7 @@ def pack(memory: SegmentMemory) -> bytes:
         "thumbnails": np.frombuffer(b"".join(memory.thumbnails), np.uint8),
         "thumbnail_offsets": _offsets([len(jpeg) for jpeg in memory.thumbnails]),
     }
-    checks = {name: zlib.crc32(array) for name, array in arrays.items() if name != "tokens"}
+    checks = {name: _crc32(array) for name, array in arrays.items() if name != "tokens"}
     return bytes(save(arrays, metadata={"crc32": json.dumps(checks)}))  # one key: safetensors does not order several
 
 
@@ -57,16 +58,22 @@ def content_hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:12]
 
 
-def _check(memory: SegmentMemory) -> None:
+def check_parts(memory: SegmentMemory) -> None:
+    """Raises ValueError where the parts of a segment do not belong together."""
     recording_id, carriers = memory.segment.recording_id, memory.carriers
-    strangers = {part.recording_id for part in (*carriers, *memory.texts)} - {recording_id}
+    strangers = {c.recording_id for c in carriers} | {row.recording_id for row in memory.texts}
+    strangers.discard(recording_id)
     if strangers:
         raise ValueError(f"a segment of {recording_id} cannot keep carriers or texts of {sorted(strangers)}")
     starts = [c.spans[0].start_s for c in carriers]
-    if any(a > b for a, b in zip(starts, starts[1:], strict=False)):
+    if any(a > b for a, b in pairwise(starts)):
         raise ValueError("carriers must be in time order")
     if len({(c.tokens.shape[1], len(c.embed)) for c in carriers}) > 1:
         raise ValueError("carriers of one segment must have equal token and embedding widths")
+
+
+def _crc32(array: AnyArray) -> int:
+    return zlib.crc32(np.ascontiguousarray(array).data)
 
 
 def _offsets(lengths: Sequence[int]) -> AnyArray:
@@ -74,13 +81,14 @@ def _offsets(lengths: Sequence[int]) -> AnyArray:
 
 
 class SegmentFile:
-    """An open segment file. It stays mapped (no file handle is held), so it reads the same after the file was removed."""
+    """An open segment file. It stays mapped (without a file handle), so it reads the same after it was removed."""
 
     def __init__(self, path: Path, recording_id: str) -> None:
         """Raises StoreError when the file is missing or damaged."""
         self.path, self.recording_id = path, recording_id
         try:
-            self._file: Any = safe_open(path, framework="numpy")
+            open_file: Any = safe_open  # its stubs are untyped
+            self._file = open_file(path, framework="numpy")
             self._checks: dict[str, int] = json.loads(self._file.metadata()["crc32"])
         except FileNotFoundError as error:
             raise StoreError(f"{path} is missing", hint=DAMAGE_HINT) from error
@@ -100,7 +108,7 @@ class SegmentFile:
 
     def thumbnails(self) -> tuple[bytes, ...]:
         blob, offsets = self._array("thumbnails").tobytes(), self._array("thumbnail_offsets").tolist()
-        return tuple(blob[a:b] for a, b in zip(offsets, offsets[1:], strict=False))
+        return tuple(blob[a:b] for a, b in pairwise(offsets))
 
     def thumbnail(self, time_s: float) -> bytes | None:
         """JPEG of the carrier that stands for that time; None where there is no carrier or no picture."""
@@ -122,19 +130,20 @@ class SegmentFile:
             tuple(TimeSpan(start_s, end_s) for start_s, end_s in arrays["spans_s"][first:end].tolist()),
             anchor_s=float(arrays["anchors_s"][row]),
             weight_s=float(arrays["weights_s"][row]),
-            tokens=self._tokens(*arrays["token_offsets"][row : row + 2].tolist(), arrays["token_crc32"][row]),
+            tokens=self._tokens(arrays["token_offsets"][row : row + 2].tolist(), int(arrays["token_crc32"][row])),
             embed=arrays["embeds"][row].copy(),
         )
 
-    def _tokens(self, first: int, end: int, check: int) -> Tokens:
+    def _tokens(self, edges: list[int], check: int) -> Tokens:
+        first, end = edges
         tokens: Tokens = self._read(lambda file: file.get_slice("tokens")[first:end])
-        if zlib.crc32(tokens) != check:
+        if _crc32(tokens) != check:
             raise self._damaged("tokens do not match their checksum")
         return tokens
 
     def _array(self, name: str) -> AnyArray:
         array: AnyArray = self._read(lambda file: file.get_tensor(name))
-        if zlib.crc32(array) != self._checks.get(name):
+        if _crc32(array) != self._checks.get(name):
             raise self._damaged(f"{name} does not match its checksum")
         return array
 

@@ -1,8 +1,8 @@
-"""Words to wordings: which of the kept texts hold what a user typed, and how much of it. Works on the tables of schema.py.
+"""Words to wordings: which of the kept texts hold what a user typed, and how much of it (on the tables of schema.py).
 
-Relevance is the share of the query's inverse document frequency that a text covers: 1.0 when it holds every word, 0.5 when it
-holds half of what was asked, however common the words are. The idf is BM25's (Robertson and Zaragoza, 2009), over distinct
-texts; BM25 itself only breaks ties, as its scale depends on the library.
+Relevance is the share of the query's inverse document frequency that a text covers: 1.0 when it holds every word, 0.5
+when it holds half of what was asked. The idf is that of BM25 (Robertson and Zaragoza, The Probabilistic Relevance Framework,
+2009), over distinct texts; BM25 itself only breaks ties, as its scale depends on the library.
 """
 
 import json
@@ -11,20 +11,28 @@ import re
 import sqlite3
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from footage.recordings import TextRow
+from memory.schema import MIGRATIONS
 
 JOIN_SLACK_S = 1.01  # a line is cut at a segment's edge, or missed in one sample at 1 fps
 PART_SHARE = 0.75  # found only inside other words: says less than the word itself
 MAX_WORDS = 64  # of one query; more is a pasted page
-STOP_WORDS = frozenset(
-    "a an and are as at be been by did do does for from had has have he her his how i if in into is it its me my not of on or "
-    "our she so that the their them then there these they this to us was we were what when where which while who whom whose "
-    "why will with you your".split()
-)
-_UNSPACED = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"  # kana, Han, Hangul: words have no edges to rely on
+# fmt: off
+STOP_WORDS = frozenset({
+    "a", "an", "and", "are", "as", "at", "be", "been", "by", "did", "do", "does", "for", "from", "had", "has", "have",
+    "he", "her", "his", "how", "i", "if", "in", "into", "is", "it", "its", "me", "my", "not", "of", "on", "or", "our",
+    "she", "so", "that", "the", "their", "them", "then", "there", "these", "they", "this", "to", "us", "was", "we",
+    "were", "what", "when", "where", "which", "while", "who", "whom", "whose", "why", "will", "with", "you", "your",
+})
+# fmt: on
+_UNSPACED = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"  # kana, Han, Hangul
+
+Found: TypeAlias = dict[str, tuple[float, float]]
+"""By squeezed text: relevance in 0..1, and BM25 (larger is better)."""
 
 
 def squeeze(text: str) -> str:
@@ -56,8 +64,8 @@ def _is_unspaced(word: str) -> bool:
     return re.match(f"[{_UNSPACED}]", word) is not None
 
 
-def relevance(connection: sqlite3.Connection, query: str) -> dict[str, tuple[float, float]]:
-    """Every squeezed text that holds a word of the query: (relevance in 0..1, BM25, larger is better)."""
+def relevance(connection: sqlite3.Connection, query: str) -> Found:
+    """Every squeezed text that holds a word of the query."""
     total = connection.execute("SELECT count(*) FROM wordings").fetchone()[0]
     share: defaultdict[int, float] = defaultdict(float)
     bm25: defaultdict[int, float] = defaultdict(float)
@@ -69,7 +77,7 @@ def relevance(connection: sqlite3.Connection, query: str) -> dict[str, tuple[flo
         for wording_id, score in hits:
             share[wording_id] += idf * part_share
             bm25[wording_id] += score
-    found: dict[str, tuple[float, float]] = {}
+    found: Found = {}
     for wording_id, squeezed in _squeezed(connection, share):
         best = (min(1.0, share[wording_id] / asked), bm25[wording_id])
         found[squeezed] = max(best, found.get(squeezed, best))
@@ -77,7 +85,7 @@ def relevance(connection: sqlite3.Connection, query: str) -> dict[str, tuple[flo
 
 
 def _holding(connection: sqlite3.Connection, word: str) -> tuple[float, list[tuple[int, float]]]:
-    """How much a hit counts, and the (wording, BM25) that hold the word; as a part of others only where no text has it whole."""
+    """How much a hit counts, and (wording, BM25) of the hits; inside other words only where no text has it whole."""
     whole = "SELECT rowid, -bm25(words) FROM words WHERE words MATCH ?"
     if hits := connection.execute(whole, (_quoted(word),)).fetchall():
         return 1.0, hits
@@ -101,8 +109,18 @@ def _squeezed(connection: sqlite3.Connection, wording_ids: Iterable[int]) -> lis
     return connection.execute(query, (json.dumps(list(wording_ids)),)).fetchall()
 
 
+def wordings_in_ram(texts: Iterable[str]) -> sqlite3.Connection:
+    """The tables of schema.py with nothing but these texts, to ask `relevance` of."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.create_function("fold", 1, fold, deterministic=True)
+    connection.executescript("".join(MIGRATIONS))
+    rows = ((text, squeeze(text), fold(text)) for text in sorted(texts))
+    connection.executemany("INSERT INTO wordings (text, squeezed, folded) VALUES (?, ?, ?)", rows)
+    return connection
+
+
 def join_rows(rows: Iterable[TextRow]) -> list[TextRow]:
-    """Rows in time order (per recording), with equal text of one kind joined where it goes on; order of first moments kept.
+    """Rows in time order (per recording) with equal text of one kind joined where it goes on, by first moment.
 
     The joined row has the best score of its parts and the place and colours of its first.
     """
@@ -120,7 +138,7 @@ def join_rows(rows: Iterable[TextRow]) -> list[TextRow]:
     return joined
 
 
-def ranked(rows: Sequence[TextRow], found: Mapping[str, tuple[float, float]]) -> list[tuple[float, TextRow]]:
+def ranked(rows: Sequence[TextRow], found: Found) -> list[tuple[float, TextRow]]:
     """Joined rows with their relevance, best first; ties by BM25 and then in the order given."""
     scored = [(found[squeeze(row.text)], row) for row in rows]
     scored.sort(key=lambda pair: pair[0], reverse=True)  # stable

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from footage.arrays import Embeds, Seconds, frozen
-from footage.carriers import Carrier, MemoryView
+from footage.carriers import Carrier, MemoryView, SegmentMemory
 from footage.recordings import Gap, Segment
 from footage.timespan import TimeSpan, subtract, union
 
@@ -54,6 +54,34 @@ class SegmentFacts:
     file: str = ""
     """Inside the library; empty where there are no files."""
 
+    @classmethod
+    def of(cls, memory: SegmentMemory, generation: str, *, size_bytes: int, file: str = "") -> Self:
+        tokens = sum(len(carrier.tokens) for carrier in memory.carriers)
+        counts = memory.frames_seen, memory.frames_kept, len(memory.carriers), tokens, size_bytes
+        return cls(memory.segment, generation, *counts, dict(memory.seconds), file)
+
+    @property
+    def work(self) -> dict[str, Any]:
+        """What SegmentMemory says about the work that went into it, by field name."""
+        return {"frames_seen": self.frames_seen, "frames_kept": self.frames_kept, "seconds": self.seconds}
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationFacts:
+    """What all segments of one generation share."""
+
+    encoder_id: str
+    embed_dim: int
+    """E; 0 while no carrier was kept."""
+
+    def check(self, memory: SegmentMemory, encoder_id: str) -> None:
+        """Raises ValueError where rows would be mixed that cannot be compared."""
+        if encoder_id != self.encoder_id:
+            raise ValueError(f"this generation was written by encoder {self.encoder_id!r}, not by {encoder_id!r}")
+        found = len(memory.carriers[0].embed) if memory.carriers else self.embed_dim
+        if self.embed_dim not in (0, found):
+            raise ValueError(f"embeds of this generation are {self.embed_dim} wide, not {found}")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
@@ -61,9 +89,7 @@ class Snapshot:
 
     version: int
     generation: str
-    encoder_id: str
-    embed_dim: int
-    """E; 0 while no carrier was ever kept."""
+    encoder: GenerationFacts
     segments: tuple[Segment, ...]
     """By recording, as asked for, then by time."""
     gaps: Mapping[str, Sequence[Gap]]
@@ -82,10 +108,9 @@ class CarrierLoader:
         asked = np.asarray(rows, dtype=np.int64)
         if asked.size and (asked.min() < 0 or asked.max() >= self._first_rows[-1]):
             raise IndexError(f"rows must lie in 0..{self._first_rows[-1] - 1}")
-        owners = np.searchsorted(self._first_rows, asked, side="right") - 1
-        by_owner = np.argsort(owners, kind="stable")
+        owners: list[int] = (np.searchsorted(self._first_rows, asked, side="right") - 1).tolist()
         loaded: dict[int, Carrier] = {}
-        for owner, group in groupby(by_owner.tolist(), key=owners.__getitem__):
+        for owner, group in groupby(sorted(range(len(asked)), key=owners.__getitem__), key=owners.__getitem__):
             places = list(group)
             carriers = self._kept[owner].carriers((asked[places] - self._first_rows[owner]).tolist())
             loaded |= zip(places, carriers, strict=True)
@@ -98,7 +123,7 @@ def build_view(snapshot: Snapshot, kept: Sequence[KeptSegment]) -> MemoryView:
     recording_ids = tuple(dict.fromkeys(segment.recording_id for segment in snapshot.segments))
     order = {recording_id: i for i, recording_id in enumerate(recording_ids)}
     counts = [len(key.embeds) for key in keys]
-    embeds = [key.embeds for key in keys if len(key.embeds)] or [np.empty((0, snapshot.embed_dim), np.float32)]
+    embeds = [key.embeds for key in keys if len(key.embeds)] or [np.empty((0, snapshot.encoder.embed_dim), np.float32)]
     horizons, gaps = {}, {}
     for recording_id, segments in groupby(snapshot.segments, key=lambda segment: segment.recording_id):
         spans = [segment.span for segment in segments]
@@ -106,7 +131,7 @@ def build_view(snapshot: Snapshot, kept: Sequence[KeptSegment]) -> MemoryView:
         gaps[recording_id] = visible_gaps(snapshot.gaps.get(recording_id, ()), spans)
     return MemoryView(
         generation=snapshot.generation,
-        encoder_id=snapshot.encoder_id,
+        encoder_id=snapshot.encoder.encoder_id,
         version=snapshot.version,
         recording_ids=recording_ids,
         horizons=horizons,
@@ -122,7 +147,7 @@ def build_view(snapshot: Snapshot, kept: Sequence[KeptSegment]) -> MemoryView:
 
 
 def visible_gaps(recorded: Iterable[Gap], segments: Sequence[TimeSpan]) -> tuple[Gap, ...]:
-    """Gaps of one recording: touching ones of the same reason joined, and holes between its segments claimed by nobody."""
+    """Gaps of one recording: touching ones of one reason joined, and the holes between its segments."""
     by_reason: dict[str, list[TimeSpan]] = {}
     for gap in recorded:
         by_reason.setdefault(gap.reason, []).append(gap.span)

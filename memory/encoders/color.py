@@ -1,4 +1,4 @@
-"""The weightless encoder: which of the eleven basic colours fill the picture. It knows colour words and nothing else."""
+"""The weightless encoder: which of the eleven basic colours fill the picture; it knows no other words."""
 
 import math
 from collections.abc import Sequence
@@ -40,7 +40,8 @@ def colour_shares(pixels: Pixels) -> AnyArray:
     cells = (np.arange(len(rows)) * GRID // len(rows))[:, None] * GRID + np.arange(len(cols)) * GRID // len(cols)
     bins = (np.arange(T)[:, None, None] * GRID**2 + cells) * len(NAMES) + names
     counts = np.bincount(bins.ravel(), minlength=T * GRID**2 * len(NAMES)).reshape(T, GRID**2, len(NAMES))
-    return (counts / counts.sum(-1, keepdims=True)).astype(np.float32)
+    shares: AnyArray = counts / counts.sum(-1, keepdims=True)
+    return shares.astype(np.float32)
 
 
 class ColorEncoder:
@@ -69,4 +70,5 @@ class ColorEncoder:
         rows = np.zeros((len(texts), len(NAMES)), np.float32)
         for row, text in zip(rows, texts, strict=True):
             row[[NAMES.index(name) for name in names_in(text)]] = 1.0
-        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)
+        unit: Embeds = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)
+        return unit

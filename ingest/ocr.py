@@ -1,0 +1,194 @@
+"""Text on the screen: what stands in the pictures of one segment, as rows with a span, a place and colours.
+
+Reading a picture costs about a second of CPU, so what has not changed since it was last read is not read again.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from footage import Clip, ConfigError, TextRow, TimeSpan
+from footage.arrays import AnyArray, Pixels
+from ingest.ocr_engine import Engine, RapidOcrEngine
+from ingest.ocr_lines import Box, Line, LineTrack, joined, letter_colours, overlap
+
+log = logging.getLogger(__name__)
+
+CELL_PX = 8
+MARGIN_PX = 16  # the detector wants some ground around a line
+MAX_REGIONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class OcrConfig:
+    detect_side_px: int = 960
+    """Longer side at which a picture is searched for lines; larger pictures are reduced (for the search only)."""
+    max_enlarge: float = 2.0
+    """Smaller pictures are enlarged towards it, this many times at most."""
+    min_score: float = 0.6
+    """Recogniser's confidence below which a line is no text."""
+    min_change: float = 6.0
+    """Mean change of luma (0 to 255) in a cell of 8 x 8 pixels from which on it is read again."""
+    max_changed: float = 0.6
+    """Share of the picture above which all of it is read."""
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.detect_side_px < 32 or self.max_enlarge < 1 or self.threads < 1:
+            raise ConfigError(f"OCR needs detect_side_px >= 32, max_enlarge >= 1 and threads >= 1, got {self}")
+
+
+class OcrReader:
+    """Reads any number of segments; holds the engine."""
+
+    def __init__(self, config: OcrConfig | None = None) -> None:
+        """
+        Raises:
+            ConfigError: rapidocr or onnxruntime is not installed.
+        """
+        self.config = config or OcrConfig()
+        self.engine: Engine = RapidOcrEngine(self.config.threads)
+
+    def segment(self, recording_id: str) -> "OcrSegment":
+        return OcrSegment(recording_id, self.engine, self.config)
+
+
+class OcrSegment:
+    """The text of one segment: add its clips in time order, then take the rows."""
+
+    def __init__(self, recording_id: str, engine: Engine, config: OcrConfig) -> None:
+        self._recording_id, self._engine, self._config = recording_id, engine, config
+        self._track = LineTrack()
+        self._words: list[Line] = []  # all that the last picture shows
+        self._luma: AnyArray = np.zeros((0, 0), np.uint8)  # (H, W); each part as it was when it was last read
+        self._size_px = (1, 1)
+
+    def add(self, clip: Clip) -> None:
+        """A picture that cannot be read costs a warning and itself: what stood before it goes on."""
+        for pixels, start_s, end_s in zip(clip.pixels, clip.starts_s, clip.ends_s, strict=True):
+            span = TimeSpan(float(start_s), float(end_s))
+            try:
+                self._look(pixels)
+            except Exception as error:  # whatever the engine throws: one picture must not cost the file
+                log.warning("picture not read recording=%s span=%s error=%r", self._recording_id, span, error)
+            self._track.add(joined(self._words), span)
+
+    def rows(self) -> list[TextRow]:
+        """One row per text and span, by start, then in reading order."""
+        return self._track.rows(self._recording_id, *self._size_px)
+
+    def _look(self, pixels: Pixels) -> None:
+        """Bring words and luma up to date with one picture; unchanged when the engine fails."""
+        import cv2
+
+        luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+        self._size_px = (luma.shape[1], luma.shape[0])
+        if self._luma.shape != luma.shape:
+            self._words, self._luma = [], np.full_like(luma, 255) - luma  # nothing is as it was
+        changed = changed_cells(luma, self._luma, self._config.min_change)
+        regions = regions_to_read(changed, [word.box for word in self._words], self._size_px, self._config.max_changed)
+        words = [word for word in self._words if not any(overlap(word.box, region) for region in regions)]
+        for region in regions:
+            words += self._read(pixels, region, changed)
+        self._words = words
+        for left, top, right, bottom in regions:
+            self._luma[top:bottom, left:right] = luma[top:bottom, left:right]
+
+    def _read(self, pixels: Pixels, region: Box, changed: AnyArray) -> list[Line]:
+        """The words of one region; those in which no cell changed are not recognised anew."""
+        left, top, right, bottom = region
+        scale = min(self._config.max_enlarge, self._config.detect_side_px / max(self._size_px))
+        picture = _resized(pixels[top:bottom, left:right], max(1.0, scale))
+        quads = self._engine.detect(_resized(picture, min(1.0, scale))) / min(1.0, scale)
+        boxes = [_box(quad / max(1.0, scale) + np.array((left, top)), self._size_px) for quad in quads]
+        known = [None if _is_changed(changed, box) else self._known(box) for box in boxes]
+        new = [i for i, word in enumerate(known) if word is None]
+        words = [word for word in known if word]
+        for i, (text, score) in zip(new, self._engine.recognise(picture, quads[new]), strict=True):
+            if score >= self._config.min_score and any(map(str.isalnum, text)):
+                x0, y0, x1, y1 = boxes[i]
+                words.append(Line(" ".join(text.split()), score, boxes[i], *letter_colours(pixels[y0:y1, x0:x1])))
+        return words
+
+    def _known(self, box: Box) -> Line | None:
+        return next((word for word in self._words if overlap(word.box, box) > 0.8), None)
+
+
+def _resized(picture: AnyArray, scale: float) -> AnyArray:
+    import cv2
+
+    if scale == 1:
+        return picture
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=how)
+
+
+def _box(quad: AnyArray, size_px: tuple[int, int]) -> Box:
+    """The upright box around a quad, inside the picture and at least a pixel large."""
+    left, top = np.floor(quad.min(0)).astype(int).tolist()
+    right, bottom = np.ceil(quad.max(0)).astype(int).tolist()
+    left, top = min(max(left, 0), size_px[0] - 1), min(max(top, 0), size_px[1] - 1)
+    return left, top, min(max(right, left + 1), size_px[0]), min(max(bottom, top + 1), size_px[1])
+
+
+# What to read again
+
+
+def changed_cells(luma: AnyArray, before: AnyArray, min_change: float) -> AnyArray:
+    """(rows, columns) uint8, 1 where a cell of CELL_PX changed."""
+    import cv2
+
+    height, width = luma.shape
+    change = cv2.absdiff(luma, before)
+    change = cv2.copyMakeBorder(change, 0, -height % CELL_PX, 0, -width % CELL_PX, cv2.BORDER_REFLECT)
+    rows, columns = change.shape[0] // CELL_PX, change.shape[1] // CELL_PX
+    means = change.reshape(rows, CELL_PX, columns, CELL_PX).mean((1, 3))
+    return (means >= min_change).astype(np.uint8)
+
+
+def _is_changed(changed: AnyArray, box: Box) -> bool:
+    left, top, right, bottom = box
+    return bool(changed[top // CELL_PX : -(-bottom // CELL_PX), left // CELL_PX : -(-right // CELL_PX)].any())
+
+
+def regions_to_read(changed: AnyArray, words: Sequence[Box], size_px: tuple[int, int], max_share: float) -> list[Box]:
+    """Boxes around the changed cells that cut no word and do not overlap, or the whole picture, or none."""
+    import cv2
+
+    near = cv2.dilate(changed, np.ones((3, 5), np.uint8))  # joins the letters of a word and the words of a line
+    stats = cv2.connectedComponentsWithStats(near)[2][1:].tolist()
+    cells = [(x * CELL_PX, y * CELL_PX, (x + w) * CELL_PX, (y + h) * CELL_PX) for x, y, w, h, _ in stats]
+    if len(cells) > MAX_REGIONS:
+        return [(0, 0, *size_px)]
+    wide = [_padded(word, (word[3] - word[1]) // 2, size_px) for word in words]
+    regions = grown([_padded(cell, MARGIN_PX, size_px) for cell in cells], wide)
+    area = sum((right - left) * (bottom - top) for left, top, right, bottom in regions)
+    return [(0, 0, *size_px)] if area > max_share * size_px[0] * size_px[1] else regions
+
+
+def grown(regions: Sequence[Box], words: Sequence[Box]) -> list[Box]:
+    """Regions that hold all of every word they touch, and do not touch each other."""
+    apart: list[Box] = []
+    for region in regions:
+        while True:
+            touched = [box for box in (*apart, *words) if overlap(region, box)]
+            apart = [box for box in apart if box not in touched]
+            lefts, tops, rights, bottoms = zip(region, *touched, strict=True)
+            hull = (min(lefts), min(tops), max(rights), max(bottoms))
+            if hull == region:
+                break
+            region = hull
+        apart.append(region)
+    return apart
+
+
+def _padded(box: Box, margin_px: int, size_px: tuple[int, int]) -> Box:
+    left, top, right, bottom = box
+    return (
+        max(0, left - margin_px),
+        max(0, top - margin_px),
+        min(size_px[0], right + margin_px),
+        min(size_px[1], bottom + margin_px),
+    )

@@ -1,0 +1,73 @@
+"""The segment files of a library: written once, opened by many, swept after a crash."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+from footage.carriers import SegmentMemory
+from footage.errors import StoreError
+from footage.recordings import Segment
+from memory.durable import LEFTOVER, path_part, write_durably
+from memory.segment_file import SegmentFile, content_hash, pack
+from memory.view import SegmentFacts
+
+SUFFIX = ".safetensors"
+
+
+class SegmentFolder:
+    """segments/R/G/I-H.safetensors: R recording, G generation, I index of the segment, H content hash."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._opened: WeakValueDictionary[str, SegmentFile] = WeakValueDictionary()  # mapped while a view holds them
+
+    def write(self, memory: SegmentMemory, generation: str) -> SegmentFacts:
+        """On the disk when this returns. Raises StoreError when the disk refuses."""
+        data = pack(memory)
+        facts = SegmentFacts.of(memory, generation, size_bytes=len(data), file=_place(memory.segment, generation, data))
+        try:
+            write_durably(self._directory / facts.file, data)
+        except OSError as error:
+            raise StoreError(
+                f"{self._directory / facts.file} cannot be written: {error.strerror}",
+                hint="make room, or use another library (--library DIR); what is committed is safe",
+            ) from error
+        return facts
+
+    def open(self, facts: SegmentFacts) -> SegmentFile:
+        """Raises StoreError when the file is missing or damaged."""
+        file = self._opened.get(facts.file)
+        if file is None:
+            file = SegmentFile(self._directory / facts.file, facts.segment.recording_id)
+            self._opened[facts.file] = file
+        return file
+
+    def remove(self, files: Iterable[str]) -> None:
+        """Views that hold them keep reading: a mapped file lives until it is unmapped."""
+        for file in files:
+            path = self._directory / file
+            path.unlink(missing_ok=True)
+            for folder in list(path.parents)[:2]:  # of the generation, of the recording
+                if not folder.is_dir() or any(folder.iterdir()):
+                    break
+                folder.rmdir()
+
+    def sweep(self, kept: Iterable[SegmentFacts]) -> None:
+        """Remove what a crash left: unfinished files, and finished ones whose row was never committed."""
+        named = {facts.file for facts in kept}
+        found = (path for path in self._directory.glob("segments/*/*/*") if path.suffix in (SUFFIX, LEFTOVER))
+        self.remove({path.relative_to(self._directory).as_posix() for path in found} - named)
+
+    def damaged(self, kept: Iterable[SegmentFacts]) -> Iterator[tuple[SegmentFacts, str]]:
+        """Reads every file whole; those that are "missing" or "damaged"."""
+        for facts in kept:
+            path = self._directory / facts.file
+            if not path.is_file():
+                yield facts, "missing"
+            elif not facts.file.endswith(f"-{content_hash(path.read_bytes())}{SUFFIX}"):
+                yield facts, "damaged"
+
+
+def _place(segment: Segment, generation: str, data: bytes) -> str:
+    folder = f"segments/{path_part(segment.recording_id)}/{path_part(generation)}"
+    return f"{folder}/{segment.index:06d}-{content_hash(data)}{SUFFIX}"

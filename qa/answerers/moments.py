@@ -1,0 +1,42 @@
+"""MomentsAnswerer: no model. It shows the best moments and the text found there, or says that there are none."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from footage.questions import Evidence, Question
+from footage.recordings import TextRow
+from qa.parse import parse
+
+SEEN_AS = {"ocr": "on screen", "subtitle": "in the subtitles", "speech": "spoken", "object": "in the picture"}
+
+
+@dataclass(frozen=True, slots=True)
+class MomentsAnswerer:
+    """The answerer of `--model none`."""
+
+    sees_pictures: bool = True
+    """False where the encoder cannot compare pictures with the question's words: then absence proves nothing."""
+
+    @property
+    def id(self) -> str:
+        return "none"
+
+    def stream(self, question: Question, evidence: Sequence[Evidence]) -> Iterator[str]:
+        if not evidence:
+            yield self._nothing(question)
+        for place, item in enumerate(evidence, start=1):
+            yield ("" if place == 1 else "\n") + f"[{place}] {line(item)}"
+
+    def _nothing(self, question: Question) -> str:
+        about = ", ".join(repr(w) for w in parse(question.text).words[:4]) or "the question"
+        if self.sees_pictures:
+            return f"Not in the footage: neither pictures nor text match {about}."
+        return f"Not found: no text in the footage matches {about}, and without an image-text model pictures cannot be searched for it."
+
+
+def line(item: Evidence) -> str:
+    """00:00:25.400-00:00:29.700 of talk.mp4: on screen "Big Buck Bunny"."""
+    where = f"{item.span}" + (f" of {item.name}" if item.name else "")
+    if isinstance(item.content, TextRow):
+        return f'{where}: {SEEN_AS.get(item.kind, item.kind)} "{item.content.text}"'
+    return f"{where}: the picture matches (score {item.score:.2f})"

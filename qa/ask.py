@@ -1,0 +1,189 @@
+"""The question path, as one function: question, query, recall, plan, evidence, answer, checked citations."""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from footage.arrays import AnyArray
+from footage.carriers import MemoryView
+from footage.errors import Anachronism, NothingRecorded
+from footage.protocols import Answerer, Encoder, Fetcher, Selector, Store
+from footage.questions import Answer, Budget, Evidence, Moment, Query, Question
+from footage.recordings import Gap, TextRow
+from footage.timespan import TimeSpan, clock
+from qa.ground import ground
+from qa.moments import distinct, image_moments, text_moments
+from qa.parse import Asked, parse
+from qa.rank_text import FLOOR, rank_text
+
+CANDIDATES = 2000  # text rows ranked in full; above this, word search picks them
+_MARK = re.compile(r"\[(\d+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where to look: all recordings when none are named, all their time when no span is given."""
+
+    recording_ids: tuple[str, ...] | None = None
+    span: TimeSpan | None = None
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + time.perf_counter() - begun, 4)
+
+
+def ask(
+    question: Question,
+    *,
+    store: Store,
+    generation: str,
+    encoder: Encoder,
+    selector: Selector,
+    answerer: Answerer,
+    budget: Budget,
+    fetcher: Fetcher | None = None,
+    scope: Scope | None = None,
+    moments: int = 5,
+    names: Callable[[str], str] = str,
+) -> Answer:
+    """Answer from memory; pixels are decoded again only to find the exact edges of what is cited.
+
+    Raises:
+        NothingRecorded: no segment in scope. Anachronism: the memory has seen past question.asked_at_s.
+        EncoderMismatch: `generation` was written by another encoder.
+    """
+    watch, scope = Stopwatch(), scope or Scope()
+    with watch("recall"):
+        asked = parse(question.text)
+        view = within(store.view(scope.recording_ids, generation=generation), scope.span)
+        refuse_the_future(question, view)
+        query = Query(question, encoder.id, encoder.embed_text([question.text])[0])
+        rows = candidate_rows(store, question, scope)
+    with watch("plan"):
+        plan = selector.select(query, view, budget)
+        matches = find_moments(asked, query, view, rows, floor=encoder.floor, limit=moments)
+    with watch("ground"):
+        found = [ground(moment, row, fetcher) for moment, row in matches]
+    evidence = [_evidence(moment, view, names) for moment in found]
+    with watch("answer"):
+        text = "".join(answerer.stream(question, evidence))
+        gaps = gaps_in(view, scope.span)
+        text += _about_gaps(gaps, names) if not found else ""
+    return Answer(
+        text, answerer.id, tuple(cited(text, found)), plan, gaps, found=bool(found), seconds=watch.seconds,
+        tokens={"visual": plan.tokens, "text": sum(len(m.text.split()) for m in found), "new": len(text.split())},
+    )  # fmt: skip
+
+
+def search(
+    text: str, *, store: Store, generation: str, encoder: Encoder, scope: Scope | None = None, limit: int = 10
+) -> list[Moment]:
+    """Moments that match words, in pictures and in text rows; best first, [] when nothing reaches the floor."""
+    scope = scope or Scope()
+    question = Question(text)
+    view = within(store.view(scope.recording_ids, generation=generation), scope.span)
+    query = Query(question, encoder.id, encoder.embed_text([text])[0])
+    asked = parse(f'"{text}"' if '"' not in text else text)
+    rows = candidate_rows(store, question, scope)
+    return [m for m, _ in find_moments(asked, query, view, rows, floor=encoder.floor, limit=limit)]
+
+
+def find_moments(
+    asked: Asked, query: Query, view: MemoryView, rows: Sequence[TextRow], *, floor: float, limit: int
+) -> list[tuple[Moment, TextRow | None]]:
+    """The best moments of both kinds, the kind that the question is about first; scores of two kinds are never compared."""
+    ranked = rank_text(asked, rows)
+    literal = bool(ranked) and ranked[0].is_literal and ranked[0].score >= 2 * FLOOR
+    texts = text_moments(ranked, floor=FLOOR, limit=limit)
+    images = image_moments(view, view.embeds @ query.embed, floor=floor, limit=limit) if np.any(query.embed) else []
+    if asked.at_s is not None:
+        images = _at(view, asked.at_s) + images
+    text_first = asked.wants_text or (literal and not images) or (literal and not asked.colours)
+    mixed = distinct(texts + images if text_first else images + texts, limit)
+    best_row = {(r.row.recording_id, r.row.span, r.row.text): r.row for r in reversed(ranked)}
+    return [(m, best_row.get((m.recording_id, m.span, m.text.split(" | ")[0]))) for m in mixed]
+
+
+def candidate_rows(store: Store, question: Question, scope: Scope) -> list[TextRow]:
+    """All rows of a small scope; of a large one those that share words with the question."""
+    rows = store.texts(scope.recording_ids, limit=CANDIDATES + 1)
+    if len(rows) > CANDIDATES:
+        rows = store.texts(scope.recording_ids, match=question.text, limit=CANDIDATES)
+    return [row for row in rows if scope.span is None or row.span.overlap_s(scope.span) > 0]
+
+
+def within(view: MemoryView, span: TimeSpan | None) -> MemoryView:
+    """The same view with only the rows that overlap a span."""
+    if span is None:
+        return view
+    rows = np.flatnonzero((view.starts_s < span.end_s) & (view.ends_s > span.start_s))
+    if len(rows) == 0:
+        raise NothingRecorded(f"nothing is recorded in {span}", hint="`footage recordings` lists what there is")
+    return _rows_of(view, rows)
+
+
+def _rows_of(view: MemoryView, rows: AnyArray) -> MemoryView:
+    return MemoryView(
+        view.generation, view.encoder_id, view.version, view.recording_ids, view.horizons, view.gaps, view.which[rows],
+        view.starts_s[rows], view.ends_s[rows], view.anchors_s[rows], view.weights_s[rows], view.embeds[rows],
+        lambda picked: view.load([int(rows[i]) for i in picked]),
+    )  # fmt: skip
+
+
+def refuse_the_future(question: Question, view: MemoryView) -> None:
+    """A memory that has seen past the moment of asking already mixes in the future: filtering it would not be the same."""
+    seen_s = max((horizon.end_s for horizon in view.horizons.values()), default=0.0)
+    if question.asked_at_s is not None and seen_s > question.asked_at_s + 1e-6:
+        raise Anachronism(
+            f"asked at {clock(question.asked_at_s)}, but the memory has seen until {clock(seen_s)}",
+            hint="feed the memory up to the moment of asking, then ask",
+        )
+
+
+def gaps_in(view: MemoryView, span: TimeSpan | None) -> tuple[tuple[str, Gap], ...]:
+    every = ((name, gap) for name in view.recording_ids for gap in view.gaps.get(name, ()))
+    return tuple((name, gap) for name, gap in every if span is None or gap.span.overlap_s(span) > 0)
+
+
+def cited(text: str, moments: Sequence[Moment]) -> list[Moment]:
+    """The moments that an answer points at, in the order it names them; a mark that points at nothing is dropped."""
+    marks = dict.fromkeys(int(mark) for mark in _MARK.findall(text))
+    return [moments[mark - 1] for mark in marks if 1 <= mark <= len(moments)]
+
+
+def _at(view: MemoryView, time_s: float) -> list[Moment]:
+    rows = np.flatnonzero((view.starts_s <= time_s) & (view.ends_s > time_s))
+    return [Moment(view.recording_of(int(i)), view.span(int(i)), 1.0, "image") for i in rows[:3]]
+
+
+def _evidence(moment: Moment, view: MemoryView, names: Callable[[str], str]) -> Evidence:
+    """One piece of evidence per moment: the text found there, or its first carrier."""
+    name = names(moment.recording_id)
+    if moment.text:
+        row = TextRow(moment.recording_id, moment.span, moment.kind, moment.text)
+        return Evidence(moment.recording_id, moment.span, moment.score, row, name)
+    of_recording = view.which == view.recording_ids.index(moment.recording_id)
+    inside = np.flatnonzero(of_recording & (view.ends_s > moment.span.start_s) & (view.starts_s < moment.span.end_s))
+    [carrier] = view.load([int(inside[0])])
+    return Evidence(moment.recording_id, moment.span, moment.score, carrier, name)
+
+
+def _about_gaps(gaps: Sequence[tuple[str, Gap]], names: Callable[[str], str]) -> str:
+    told = [f" There is no footage of {names(name)} between {clock(g.span.start_s)} and {clock(g.span.end_s)} ({g.reason})."
+            for name, g in gaps[:3]]  # fmt: skip
+    return "".join(told)
+
+

@@ -1,0 +1,124 @@
+"""A question taken apart by rules: what to look for, what kind of answer, where on the picture, in which order.
+
+It always works, in microseconds and without a model; a language model may later refine what it finds.
+"""
+
+import re
+from dataclasses import dataclass
+
+from footage.colours import names_in
+from footage.timespan import parse_clock
+
+_FUNCTION = """a about above after all am an and any appear appears are as at be been before being below between both but by can come comes
+contain contains could did directly do does doing down during each end ever exactly find finds first for from get give given go goes
+had has have he her here him his how i if in into is it its itself just last like look looks made make makes many me mention mentioned
+more most much my named near next no not now of off often on once one only or other our out over place put say says second see seen
+shall she should show showing shown shows so some still such tell than that the their them then there these they thing things third
+this those through time times to under until up us use used user uses very was we were what when where whether which while who whom
+whose why will with word words would you your video footage film clip recording scene screen picture image frame camera text visible
+read reads written write called kind type sort name names besides given main displayed display""".split()
+STOP_WORDS = frozenset(_FUNCTION)
+
+# What the answer looks like, told from the question's own words: (words in the question, pattern of an answer).
+ANSWER_TYPES: tuple[tuple[str, str, str], ...] = (
+    ("url", r"\b(?:web ?)?(?:address|url|link|site|website|domain)\b",
+     r"https?:/|\bwww\.|\blocalhost\b|\b[\w-]{2,}\.(?:com|org|net|io|dev|edu|gov|co|de|ai|app)\b"),
+    ("file", r"\bfile ?names?\b|\bfiles?\b", r"\b[\w-]{2,}\.(?!com\b|org\b|net\b|io\b)[a-z][a-z0-9]{0,4}\b"),
+    ("version", r"\bversions?\b|\brelease\b", r"\bv?\d+\.\d+(?:\.\d+)*\b"),
+    ("number", r"\bnumbers?\b|\bhow many\b|\bhow much\b|\bscore\b|\bcount\b", r"#?\d"),
+    ("money", r"\bprices?\b|\bcosts?\b|\bpay\b", r"[$€£¥]\s?\d|\d\s?(?:[$€£¥]|usd|eur)\b"),
+    ("clock", r"\bwhat time\b|\bclock\b|\btimestamp\b", r"\b\d{1,2}:\d{2}\b"),
+    ("date", r"\bdates?\b|\bwhich (?:day|month|year)\b", r"\b(?:19|20)\d{2}\b|\b\d{1,2}[./-]\d{1,2}\b"),
+    ("email", r"\be-?mail\b", r"\b[\w.+-]+@[\w-]+\.\w+"),
+    ("percent", r"\bper ?cent(?:age)?\b", r"\d\s?%"),
+    ("function", r"\b(?:function|method|procedure|call)\b", r"\b[A-Za-z_][\w.]{2,}\s?\("),
+    ("command", r"\bcommands?\b", r"(?:^|[$>#%❯]\s?|\$)\s*[a-z][\w.-]+(?:\s+-{0,2}[\w./@=:-]+){1,8}\s*$"),
+    ("question", r"\bquestions?\b", r"\?\s*$|^\W*(?:what|who|when|where|which|how|why|is|are|does|do|can)\b"),
+    ("warning", r"\bwarnings?\b|\balarms?\b|\balerts?\b", r"(?i:alarm|warn|alert|danger|caution|error|attention)"),
+)  # fmt: skip
+_TEXT = re.compile(
+    r"\b(?:text|words?|captions?|titles?|headings?|headlines?|subtitles?|signs?|labels?|logos?|written|writes?|types?|typed|typing"
+    r"|says?|said|spoken|reads?|names?|named|called|spell\w*|buttons?|menu|breadcrumb|menus?|items?|letters?|digits?|quoted?|prints?|printed"
+    r"|reported|messages?)\b",
+    re.I,
+)
+_ORDER = {"first": 0, "initially": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4, "last": -1, "final": -1, "finally": -1}
+_PLACES = {
+    "top": (None, 0.0), "upper": (None, 0.0), "bottom": (None, 1.0), "lower": (None, 1.0), "left": (0.0, None), "right": (1.0, None),
+    "middle": (0.5, 0.5), "centre": (0.5, 0.5), "center": (0.5, 0.5),
+}  # fmt: skip
+_LARGE = re.compile(r"\b(?:titles?|headings?|headlines?|large|big|huge|headers?|banners?)\b", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a question asks for."""
+
+    words: tuple[str, ...]
+    """Content words, stemmed, in order, once each."""
+    phrases: tuple[str, ...] = ()
+    """What stands in quotation marks."""
+    colours: tuple[str, ...] = ()
+    wants_text: bool = False
+    """The answer is something written or said."""
+    wants_time: bool = False
+    """The answer is a time."""
+    answer_types: tuple[str, ...] = ()
+    """Names in ANSWER_TYPES."""
+    place: tuple[float | None, float | None] | None = None
+    """Where on the picture: x, y as shares; None where it does not matter."""
+    is_large: bool = False
+    order: int | None = None
+    """0 first, 1 second, -1 last ..."""
+    at_s: float | None = None
+    """The time that the question names: "at 1:15", "at 12 s"."""
+
+
+def parse(text: str) -> Asked:
+    """Total: every text gives an Asked."""
+    quoted = tuple(q.strip() for q in re.findall(r"[\"“”«»]([^\"“”«»]{2,})[\"“”«»]", text))
+    lower = text.lower()
+    plain = re.findall(r"\w+", lower)
+    types = tuple(name for name, asks, _ in ANSWER_TYPES if re.search(asks, lower))
+    return Asked(
+        words=tuple(dict.fromkeys(stem(w) for w in word_list(lower) if w not in STOP_WORDS)),
+        phrases=quoted,
+        colours=names_in(text),
+        wants_text=bool(_TEXT.search(text)) or bool(types) and not {"clock"} >= set(types),
+        wants_time=bool(re.search(r"\bwhen\b|\bat (?:what|which) (?:time|moment|point)\b|\bhow long\b", lower)),
+        answer_types=types,
+        place=_place(plain),
+        is_large=bool(_LARGE.search(text)),
+        at_s=_named_time(lower),
+        order=next((_ORDER[w] for w in plain if w in _ORDER), None),
+    )
+
+
+def _named_time(lower: str) -> float | None:
+    match = re.search(r"\bat (?:about |around |second )?(\d+(?::\d{2}){1,2}(?:\.\d+)?|\d+(?:\.\d+)?(?= ?s(?:ec|econds?)?\b))", lower)
+    return parse_clock(match.group(1)) if match else None
+
+
+def _place(words: list[str]) -> tuple[float | None, float | None] | None:
+    found = [_PLACES[w] for w in words if w in _PLACES]
+    if not found:
+        return None
+    xs, ys = [x for x, _ in found if x is not None], [y for _, y in found if y is not None]
+    return (xs[0] if xs else None, ys[0] if ys else None)
+
+
+def word_list(text: str) -> list[str]:
+    """Lower-case words; camelCase, snake_case, paths and addresses also in their parts."""
+    words = []
+    for token in re.findall(r"[^\W_]+(?:[._'’-][^\W_]+)*", re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", text)):
+        parts = re.split(r"[._'’-]", token)
+        words += [token.lower(), *(p.lower() for p in parts)] if len(parts) > 1 else [token.lower()]
+    return words
+
+
+def stem(word: str) -> str:
+    """A light English stem, so that plurals and verb forms meet; safe on names and numbers."""
+    for ending in ("ies", "ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
+            return word[: -len(ending)] + ("y" if ending == "ies" else "")
+    return word[:-1] if word.endswith("e") and len(word) > 4 else word

@@ -1,0 +1,169 @@
+"""Settings: defaults < footage.toml < environment < flags, checked, and each knows where it came from.
+
+Each stage keeps its own small dataclass beside the class that it configures; this file composes them and no stage sees the whole.
+"""
+
+import difflib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from footage.errors import ConfigError
+from frame_select.gate import GateConfig
+from ingest.file_source import SamplingConfig
+from ingest.ocr import OcrConfig
+
+FILE = "footage.toml"
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Section(BaseModel):
+    model_config = _STRICT
+
+
+class IndexConfig(_Section):
+    """Writing: what is kept of footage."""
+
+    encoder: str = "color"
+    """"color", or a SigLIP, SigLIP2 or CLIP checkpoint: a local folder or a hub id."""
+    merger: Literal["keep", "mean", "tome"] = "tome"
+    tokens_per_carrier: int = 16
+    gate: Literal["change", "all"] = "change"
+    ocr: Literal["auto", "on", "off"] = "auto"
+    """Read text on the screen; auto: when the `ocr` extra is installed."""
+    side_px: int = 384
+    """Longer side of the frames that encoders see."""
+    ocr_side_px: int = 1920
+    """Longer side of the frames that text is read from."""
+    thumbnail_px: int = 256
+    jobs: int = 0
+    """Segments worked on at a time; 0: as many as there are cores."""
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+class AskConfig(_Section):
+    """Reading: what a question may spend and who answers."""
+
+    model: str = "auto"
+    """"none", "template", or "auto": template for the colour encoder, else none."""
+    selector: str = "top-k"
+    budget: int = 4096
+    """Visual tokens."""
+    moments: int = 5
+    ground: bool = True
+    """Decode around the edges of what is cited, to give them to the frame."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="FOOTAGE_", env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=FILE
+    )
+
+    library: str = "./.footage"
+    offline: bool = False
+    """Never fetch anything from a model hub."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    index: IndexConfig = IndexConfig()
+    gate: GateConfig = field(default_factory=GateConfig)
+    ocr: OcrConfig = field(default_factory=OcrConfig)
+    ask: AskConfig = AskConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Settings and, for each, the place that it came from."""
+
+    settings: Settings
+    origins: dict[str, str]
+    """Dotted name to "default", "footage.toml", "environment" or "flag"."""
+
+    def rows(self) -> list[tuple[str, Any, str]]:
+        """(dotted name, value, origin), in the order of the classes."""
+        return [(name, value, self.origins.get(name, "default")) for name, value in _flat(self.settings.model_dump())]
+
+
+def load_settings(flags: dict[str, Any] | None = None) -> Resolved:
+    """Resolve all settings; `flags` is nested and wins.
+
+    Raises:
+        ConfigError: an unknown key (with the nearest known one) or a value that does not fit.
+    """
+    flags = _pruned(flags or {})
+    _refuse_unknown_environment()
+    try:
+        settings = Settings(**flags)
+        sources = {
+            FILE: TomlConfigSettingsSource(Settings)(),
+            "environment": {k: v for k, v in _environment().items()},
+            "flag": dict(_flat(flags)),
+        }
+    except ValidationError as error:
+        raise _readable(error) from error
+    except ValueError as error:  # TOML that is none
+        raise ConfigError(f"{FILE} cannot be read: {error}", hint="mend it, or move it away") from error
+    origins: dict[str, str] = {}
+    for place, values in sources.items():
+        origins |= {name: place for name, _ in _flat(values)}
+    return Resolved(settings, origins)
+
+
+def _known() -> list[str]:
+    return [name for name, _ in _flat(Settings.model_construct().model_dump())]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        rows += _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
+    return rows
+
+
+def _pruned(flags: dict[str, Any]) -> dict[str, Any]:
+    """Without the flags that were not given (None)."""
+    kept = {k: _pruned(v) if isinstance(v, dict) else v for k, v in flags.items()}
+    return {k: v for k, v in kept.items() if v is not None and v != {}}
+
+
+def _environment() -> dict[str, str]:
+    """Dotted name to value of the FOOTAGE_ variables that are set."""
+    own = {k: v for k, v in os.environ.items() if k.startswith("FOOTAGE_") and k != "FOOTAGE_REQUIRE"}
+    return {k.removeprefix("FOOTAGE_").lower().replace("__", "."): v for k, v in own.items()}
+
+
+def _refuse_unknown_environment() -> None:
+    """A mistyped variable is an error too: otherwise it would be ignored in silence."""
+    known = _known()
+    for name in _environment():
+        if name not in known:
+            variable = "FOOTAGE_" + name.upper().replace(".", "__")
+            raise ConfigError(f"the environment sets {variable}, which is no setting", hint=_nearest(name, known))
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1, 0.5)
+    return f"did you mean {close[0]!r}? `footage config` lists them all" if close else "`footage config` lists them all"
+
+
+def _readable(error: ValidationError) -> ConfigError:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return ConfigError(f"there is no setting {name!r}", hint=_nearest(name, _known()))
+    return ConfigError(f"setting {name!r} is {first.get('input')!r}: {first['msg'].lower()}", hint="`footage config` shows what is in force")
+
+
+def find_library(settings: Settings) -> Path:
+    return Path(settings.library).expanduser()

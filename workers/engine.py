@@ -1,0 +1,288 @@
+"""Library: one object with the verbs of the command line, used by the CLI and by Python alike."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+from footage.errors import ConfigError, EncoderMismatch, NothingRecorded
+from footage.protocols import Answerer, Encoder, Fetcher
+from footage.questions import Answer, Budget, Moment, Question
+from footage.recordings import Recording
+from footage.timespan import TimeSpan, parse_clock
+from frame_select.registry import selector
+from ingest.file_source import FileFetcher
+from ingest.synthetic import PREFIX, SyntheticSource
+from memory.index import RecallIndex
+from memory.local_store import LocalStore
+from qa.answerers.moments import MomentsAnswerer
+from qa.answerers.template import TemplateAnswerer
+from qa.ask import Scope, ask, search
+from workers.config import Settings, find_library, load_settings
+from workers.indexing import Done, Listener, Refused, index, worth_jobs
+from workers.remember import Tools
+
+log = logging.getLogger(__name__)
+
+ANSWERS = "answers.jsonl"
+VIEWED_RECORDINGS = 32  # a question over a large library looks closely at this many recordings, chosen by the vector index
+
+
+def open_library(library: str = "", **settings: Any) -> "Library":
+    """See `footage.open`."""
+    flags: dict[str, Any] = dict(settings)
+    if library:
+        flags["library"] = library
+    return Library(load_settings(flags).settings)
+
+
+class Library:
+    """Recordings that are remembered in one directory.
+
+    Reading opens the library read-only; only `index` and `forget` take the writer's place, for as long as they run.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.directory = find_library(settings)
+        self._tools: Tools | None = None
+        self._reader: LocalStore | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    @property
+    def tools(self) -> Tools:
+        """Encoder, merger and readers; loaded at first use."""
+        if self._tools is None:
+            self._tools = Tools.build(self.settings)
+        return self._tools
+
+    @property
+    def store(self) -> LocalStore:
+        """For reading. Raises NothingRecorded when there is no library yet."""
+        if self._reader is None:
+            self._reader = LocalStore(self.directory, read_only=True)
+        return self._reader
+
+    def index(self, *targets: str | Path, jobs: int = 1, listener: Listener | None = None) -> list[Done]:
+        """Index files, folders, globs; what is there already is not made again. Raises the first error, after the rest is done."""
+        results = list(self.indexing([str(t) for t in targets], jobs=jobs, listener=listener))
+        for result in results:
+            if isinstance(result, Refused):
+                raise result.error
+        return [r for r in results if isinstance(r, Done)]
+
+    def indexing(self, targets: Sequence[str], *, jobs: int = 1, listener: Listener | None = None) -> Iterator[Done | Refused]:
+        """The same, one result at a time as it is ready; an error is a result."""
+        self.close()
+        with LocalStore(self.directory) as store:
+            jobs = worth_jobs(self.settings, jobs, pending_hint=64)
+            yield from index(targets, store, self.settings, tools=self.tools, jobs=jobs, listener=listener)
+            RecallIndex.open(store, self.tools.generation, directory=store.index_directory)
+
+    def recordings(self) -> list[tuple[Recording, tuple[str, ...]]]:
+        """Every recording with its names, by name."""
+        found = [(r, self.store.names(r.recording_id)) for r in self.store.recordings()]
+        return sorted(found, key=lambda item: item[1])
+
+    def resolve(self, name: str) -> str:
+        """A recording's id from its name, its path, its id or the beginning of its id.
+
+        Raises:
+            ConfigError: no such recording, or several; the message lists them.
+        """
+        every = self.recordings()
+        place = str(Path(name).resolve())
+        exact = [r.recording_id for r, names in every if name in names or place in self.store.locations(r.recording_id)]
+        found = exact or [r.recording_id for r, _ in every if len(name) >= 4 and r.recording_id.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ConfigError(f"{name!r} is the name of {len(found)} recordings: {', '.join(found)}", hint="name one by its id or its path")
+        known = ", ".join(names[0] for _, names in every[:8])
+        raise ConfigError(f"there is no recording {name!r} in {self.directory}", hint=f"known: {known}{' ...' if len(every) > 8 else ''}")
+
+    def name_of(self, recording_id: str) -> str:
+        return next(iter(self.store.names(recording_id)), recording_id)
+
+    def ask(
+        self, question: str, source: str = "", *, recording: str = "", start: float | str | None = None,
+        end: float | str | None = None, budget: int = 0, moments: int = 0, listener: Listener | None = None,
+    ) -> Answer:
+        """Answer in words and moments. With a source that is not in the library yet, index it first.
+
+        start, end: seconds or clock text; only what lies between is searched.
+        """  # fmt: skip
+        if source:
+            recording = self._indexed(source, listener)
+        s = self.settings.ask
+        scope = self.scope(recording, start, end)
+        if scope.recording_ids is None:
+            scope = self._narrowed(question, scope)
+        answer = ask(
+            Question(question), store=self.store, generation=self.generation(scope), encoder=self.encoder,
+            selector=selector(s.selector), answerer=self._answerer(), budget=Budget(budget or s.budget),
+            fetcher=self.fetcher() if s.ground else None, scope=scope, moments=moments or s.moments, names=self._naming(scope),
+        )  # fmt: skip
+        self._keep(question, answer)
+        return answer
+
+    def search(self, text: str, *, recording: str = "", start: float | str | None = None, end: float | str | None = None, limit: int = 10) -> list[Moment]:
+        """Moments whose pictures or text match, best first."""
+        scope = self.scope(recording, start, end)
+        return search(text, store=self.store, generation=self.generation(scope), encoder=self.encoder, scope=scope, limit=limit)
+
+    def dump(self) -> Iterator[dict[str, Any]]:
+        """The whole content, canonical: two libraries that hold the same give the same."""
+        return self.store.dump()
+
+    def last_answer(self) -> dict[str, Any]:
+        """The newest kept answer, as `footage ask --json` printed it. Raises NothingRecorded when nothing was asked yet."""
+        path = self.directory / ANSWERS
+        if not path.exists():
+            raise NothingRecorded("no question was asked of this library yet", hint='ask first: footage ask "..."')
+        last: dict[str, Any] = json.loads(path.read_text().splitlines()[-1])
+        return last
+
+    @property
+    def encoder(self) -> Encoder:
+        return self.tools.encoder
+
+    def scope(self, recording: str, start: float | str | None, end: float | str | None) -> Scope:
+        ids = (self.resolve(recording),) if recording else None
+        if start is None and end is None:
+            return Scope(ids)
+        low = 0.0 if start is None else _seconds(start)
+        high = 1e9 if end is None else _seconds(end)
+        if low >= high:
+            raise ConfigError(f"the range from {start} to {end} is empty", hint="--from must be before --to")
+        return Scope(ids, TimeSpan(low, high))
+
+    def generation(self, scope: Scope) -> str:
+        """The memory to read: the one that today's settings write, else the newest that today's encoder can be compared with.
+
+        Raises:
+            EncoderMismatch: only memory of other encoders is there. NothingRecorded: none at all.
+        """
+        ids = scope.recording_ids or tuple(r.recording_id for r in self.store.recordings())
+        written = list(dict.fromkeys(g for name in ids for g in self.store.generations(name)))
+        if not written:
+            raise NothingRecorded("nothing is indexed yet", hint="index first: footage index VIDEO")
+        if self.tools.generation in written:
+            return self.tools.generation
+        same = [g for g in written if self.store.encoder_id(g) == self.encoder.id]
+        if same:
+            return same[-1]
+        theirs = self.store.encoder_id(written[-1])
+        raise EncoderMismatch(
+            f"the question would be embedded by {self.encoder.id!r}, but the library was written by {theirs!r}",
+            hint=f"ask with --encoder {theirs.split('@')[0]}, or index again with --encoder {self.encoder.id.split('@')[0]}",
+        )
+
+    def fetcher(self) -> Fetcher:
+        """Pixels of anything whose file is still where it was."""
+        return _Fetchers(self.store)
+
+    def _answerer(self) -> Answerer:
+        model = self.settings.ask.model
+        sees = self.encoder.id != "color@1"
+        if model == "template" or (model == "auto" and not sees):
+            return TemplateAnswerer(MomentsAnswerer(sees))
+        if model in ("none", "auto"):
+            return MomentsAnswerer(sees)
+        raise ConfigError(f"there is no model {model!r}", hint='known: "none", "template" and "auto"')
+
+    def _indexed(self, source: str, listener: Listener | None) -> str:
+        """The recording of a source, indexed now when it must be."""
+        [done] = self.index(source, jobs=self.settings.index.jobs, listener=listener)[:1]
+        return done.recording
+
+    def _narrowed(self, question: str, scope: Scope) -> Scope:
+        """Over many recordings: those that the vector index and the text rows point at."""
+        ids = [r.recording_id for r in self.store.recordings()]
+        if len(ids) <= VIEWED_RECORDINGS:
+            return scope
+        found = RecallIndex.open(self.store, self.generation(scope)).search(self.encoder.embed_text([question])[0], 512)
+        rows = self.store.texts(match=question, limit=512)
+        near = dict.fromkeys([*(row.recording_id for row in rows), *(hit.recording_id for hit in found), *ids])
+        return Scope(tuple(list(near)[:VIEWED_RECORDINGS]), scope.span)
+
+    def _naming(self, scope: Scope) -> Any:
+        """Names are told only where there is more than one recording to confuse."""
+        many = len(scope.recording_ids or self.store.recordings()) > 1
+        return self.name_of if many else lambda _: ""
+
+    def _keep(self, question: str, answer: Answer) -> None:
+        """Every answer is kept with its plan, so that it can be looked at and exported later."""
+        with (self.directory / ANSWERS).open("a") as file:
+            file.write(json.dumps({"question": question, "asked": time.time(), **answer_json(answer, self)}) + "\n")
+
+
+class _Fetchers:
+    """Files and synthetic scripts behind one Fetcher."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self._store, self._files = store, FileFetcher(store.locations)
+
+    def _of(self, recording_id: str) -> Fetcher:
+        scripts = [place for place in self._store.locations(recording_id) if place.startswith(PREFIX)]
+        return SyntheticSource.parse(scripts[0]) if scripts else self._files
+
+    def extent(self, recording_id: str) -> TimeSpan | None:
+        return self._of(recording_id).extent(recording_id)
+
+    def fetch(self, requests: Any) -> Any:
+        if len({r.recording_id for r in requests}) == 1:
+            return self._of(requests[0].recording_id).fetch(requests)
+        return [frame for r in requests for frame in self._of(r.recording_id).fetch([r])]
+
+
+def _seconds(time_text: float | str) -> float:
+    try:
+        return float(time_text) if not isinstance(time_text, str) else parse_clock(time_text)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def moment_json(moment: Moment, library: Library) -> dict[str, Any]:
+    """One citation or search result.
+
+    recording: id; name: what people call it; start_s, end_s: seconds from its start; score: 0 to 1, within its kind;
+    kind: "image", "ocr", "subtitle" ...; text: what is written or said there; supported: the evidence bears it out.
+    """
+    return {
+        "recording": moment.recording_id, "name": library.name_of(moment.recording_id), "start_s": round(moment.span.start_s, 3),
+        "end_s": round(moment.span.end_s, 3), "score": moment.score, "kind": moment.kind, "text": moment.text,
+        "supported": moment.supported,
+    }  # fmt: skip
+
+
+def answer_json(answer: Answer, library: Library) -> dict[str, Any]:
+    """`footage ask --json`: text, model, found, citations (see moment_json), gaps, plan, tokens, seconds by stage."""
+    return {
+        "text": answer.text,
+        "model": answer.model,
+        "found": answer.found,
+        "citations": [moment_json(m, library) for m in answer.citations],
+        "gaps": [{"recording": name, "start_s": g.span.start_s, "end_s": g.span.end_s, "reason": g.reason} for name, g in answer.gaps],
+        "plan": answer.plan.to_json(),
+        "tokens": dict(answer.tokens),
+        "seconds": dict(answer.seconds),
+    }
+
+
+def done_json(done: Done) -> dict[str, Any]:
+    """One line of `footage index --json`; the fields are described at workers.indexing.Done."""
+    return asdict(done)

@@ -1,0 +1,78 @@
+"""Citations as files: the clip, a contact sheet of its frames, or the whole content of a library as text."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from footage.errors import FootageError, SourceNotFound
+from footage.frames import Frame
+from footage.questions import Moment, Redecode
+from footage.timespan import TimeSpan, clock
+from ingest.cut import cut
+from ingest.file_source import FileFetcher
+from workers.engine import Library
+
+CELL_PX, LABEL_PX, PER_MOMENT = 320, 22, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written: the file, and the stretch of the recording that it really shows."""
+
+    recording: str
+    path: Path
+    span: TimeSpan
+
+
+def export_clip(library: Library, recording_id: str, span: TimeSpan, target: Path, *, exact: bool = False) -> Exported:
+    """Raises SourceNotFound when the recording's file is away."""
+    table = FileFetcher(library.store.locations).table(recording_id)
+    if table is None:
+        places = ", ".join(library.store.locations(recording_id)) or "nowhere"
+        raise SourceNotFound(f"the file of {library.name_of(recording_id)!r} is away (last seen: {places})",
+                             hint="bring it back, or index it where it is now")  # fmt: skip
+    return Exported(recording_id, target, cut(table, span, target, exact=exact))
+
+
+def contact_sheet(library: Library, moments: Sequence[Moment], target: Path) -> Path:
+    """A PNG or JPEG picture, one row a moment: frames from its start to its end, each with its time."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    rows = [_frames(library, moment) for moment in moments]
+    font = ImageFont.load_default(size=14)
+    heights = [max((CELL_PX * f.pixels.shape[0] // f.pixels.shape[1] for f in row), default=60) + LABEL_PX for row in rows]
+    sheet = Image.new("RGB", (CELL_PX * PER_MOMENT, sum(heights) + 4 * len(rows)), "white")
+    draw, top = ImageDraw.Draw(sheet), 0
+    for moment, row, height in zip(moments, rows, heights, strict=True):
+        for i, frame in enumerate(row):
+            picture = Image.fromarray(frame.pixels)
+            sheet.paste(picture.resize((CELL_PX - 4, height - LABEL_PX)), (i * CELL_PX + 2, top + LABEL_PX))
+            name = f"{library.name_of(moment.recording_id)[:24]}  " if i == 0 else ""
+            draw.text((i * CELL_PX + 4, top + 3), f"{name}{clock(frame.span.start_s)}", fill="black", font=font)
+        top += height + 4
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(target)
+    return target
+
+
+def _frames(library: Library, moment: Moment) -> list[Frame]:
+    """Frames spread over a moment; the kept thumbnail where the source is away."""
+    inner = np.linspace(moment.span.start_s, moment.span.end_s, PER_MOMENT + 1)[:-1]
+    try:
+        requests = [Redecode(moment.recording_id, float(t), CELL_PX * 2) for t in inner]
+        return library.fetcher().fetch(requests)
+    except FootageError:
+        return _thumbnail(library, moment)
+
+
+def _thumbnail(library: Library, moment: Moment) -> list[Frame]:
+    from PIL import Image
+
+    [generation, *_] = library.store.generations(moment.recording_id)
+    data = library.store.thumbnail(moment.recording_id, moment.span.start_s, generation=generation)
+    if not data:
+        return []
+    return [Frame(moment.recording_id, moment.span, np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))]
