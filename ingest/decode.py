@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 REF_SKIPPING = {"h264", "hevc"}  # B-frames that nobody refers to are marked in the bit stream: checked against full decoding
 SEEK_PACKETS = 600  # reading on costs 8 us a packet, a seek some ms; above this many idle packets we jump
+MAX_REORDER = 16  # frames that a decoder may hold back; where places are counted, later packets push the right one out
 SEEK_MARGIN_S = 1.0  # transport streams land late by up to a group of pictures
 
 
@@ -68,9 +69,7 @@ class PyAvDecoder:
     def _shown(self, table: PacketTable, indices: list[int]) -> Iterator[tuple[int, Any]]:
         """(index, decoded frame) of the wanted ones that come out whole."""
         wanted = {int(table.shown[i]): i for i in indices}
-        for count, frame in enumerate(self._decoded(table, wanted)):
-            ticks = {"pts": frame.pts, "dts": frame.dts, "count": count}[table.stamps]
-            ticks = int(table.shown[-1]) if ticks is None else int(ticks)
+        for ticks, frame in _stamped(self._decoded(table, wanted), table):
             if ticks not in wanted or frame.is_corrupt:
                 continue
             yield wanted.pop(ticks), frame
@@ -87,14 +86,29 @@ class PyAvDecoder:
             context = stream.codec_context
             context.thread_type, context.thread_count = "AUTO", self.threads
             skips = selective and context.codec.canonical_name in REF_SKIPPING
-            drain = _Drain(context)
+            drain = _Drain(lambda: _decode(context, None, table, strict=selective), context)
             for row, packet in _Reader(container, stream, table).packets(need, drain):
                 yield from drain.taken()
                 if skips:
                     context.skip_frame = "DEFAULT" if int(table.pts[row]) in kept else "NONREF"
                 yield from _decode(context, packet, table, strict=selective)
             yield from drain.taken()
-            yield from _decode(context, None, table, strict=False)
+            yield from _decode(context, None, table, strict=selective)
+
+
+def _stamped(frames: Iterator[Any], table: PacketTable) -> Iterator[tuple[int | None, Any]]:
+    """Decoded frames with the ticks at which they go on screen."""
+    shown: int | None = int(table.shown[0])  # "dts": of the packet before the one that pushed the frame out
+    is_delayed = False
+    for count, frame in enumerate(frames):
+        if table.stamps == "pts":
+            yield frame.pts, frame
+        elif table.stamps == "count":
+            yield int(table.shown[count]) if count < len(table) else None, frame
+        else:
+            is_delayed = is_delayed or (count == 0 and frame.dts != shown)  # B-frames: pictures leave one packet late
+            yield shown if is_delayed else frame.dts, frame
+            shown = frame.dts
 
 
 class _Damaged(Exception):
@@ -106,7 +120,10 @@ def _feed(table: PacketTable, indices: list[int], selective: bool) -> tuple[Bool
     need = table.needed(indices)
     if not selective:  # all packets from the first group that is needed
         rows = np.flatnonzero(need)
-        need[0 if table.decodes_from_start else rows[0] : rows[-1] + 1] = True
+        if table.decodes_from_start:
+            need[: rows[-1] + 1 + MAX_REORDER] = True
+        else:
+            need[rows[0] : rows[-1] + 1] = True
     return need, {int(table.shown[i]) for i in indices}
 
 
@@ -127,16 +144,13 @@ def _decode(context: Any, packet: Any, table: PacketTable, *, strict: bool) -> l
 
 
 class _Drain:
-    """Takes the frames still inside the decoder out before a seek throws them away."""
+    """Takes the frames still inside the decoder out before a seek or a cut throws them away."""
 
-    def __init__(self, context: Any) -> None:
-        self._context, self._frames = context, list[Any]()
+    def __init__(self, flush: Callable[[], list[Any]], context: Any) -> None:
+        self._flush, self._context, self._frames = flush, context, list[Any]()
 
     def __call__(self) -> None:
-        try:
-            self._frames += self._context.decode(None)
-        except av.error.FFmpegError as error:
-            log.debug("nothing to drain: %s", error)
+        self._frames += self._flush()
         self._context.flush_buffers()
 
     def taken(self) -> Iterator[Any]:
@@ -151,14 +165,17 @@ class _Reader:
         self._container, self._stream, self._table = container, stream, table
         self._row_of = {key: row for row, key in enumerate(zip(table.pts.tolist(), table.sizes.tolist(), strict=True))}
 
-    def packets(self, need: Bools, before_seek: Callable[[], None]) -> Iterator[tuple[int, Any]]:
+    def packets(self, need: Bools, drain: Callable[[], None]) -> Iterator[tuple[int, Any]]:
         rows = np.flatnonzero(need)
         at, last = 0, int(rows[-1])
         demux = self._container.demux(self._stream)
+        clean_cuts = self._table.codec != "h264" or not self._table.has_open_groups
         for start, stop in _runs(rows):
-            if start - at > SEEK_PACKETS and not self._table.decodes_from_start:
-                before_seek()
-                demux, at = self._jump(start, demux, at)
+            is_far = start - at > SEEK_PACKETS and not self._table.decodes_from_start
+            if is_far or not (clean_cuts or start == at):  # an open group of H.264 leans on frame numbers
+                drain()
+            if is_far:
+                demux, at = self._jump(start)
             for packet in demux:
                 if not packet.size:
                     continue
@@ -170,7 +187,7 @@ class _Reader:
             if at > last:
                 return
 
-    def _jump(self, row: int, demux: Iterator[Any], at: int) -> tuple[Iterator[Any], int]:
+    def _jump(self, row: int) -> tuple[Iterator[Any], int]:
         """Seek to the key packet `row`; where the container lands too late or nowhere known, start over from its beginning."""
         for margin_s in (SEEK_MARGIN_S, None):
             seek_before(self._container, self._stream, self._table, row, margin_s)
@@ -260,6 +277,7 @@ class DecordDecoder:
         except ImportError as error:
             raise ConfigError("decord is not installed", hint='pip install "footage[decord]"') from error
         width, height = fitted_px(table.width_px, table.height_px, max_side_px)
+        decord.logging.set_level(decord.logging.QUIET)
         try:
             reader = decord.VideoReader(str(table.path), width=width, height=height, num_threads=self.threads)
             self._check(reader, table, indices)
@@ -270,6 +288,9 @@ class DecordDecoder:
         return pixels
 
     def _check(self, reader: Any, table: PacketTable, indices: list[int]) -> None:
+        if table.has_open_groups or table.stamps != "pts" or "mpegts" in table.facts.get("container", ""):
+            raise DecodeError(f"decord gives wrong frames for files such as {str(table.path)!r} (open groups, or no index)",
+                              hint="use the default decoder: --decoder pyav")  # fmt: skip
         if len(reader) != len(table):
             raise DecodeError(f"decord sees {len(reader)} frames in {str(table.path)!r}, the container shows {len(table)}",
                               hint="use the default decoder: --decoder pyav")  # fmt: skip

@@ -23,10 +23,10 @@ MAX_REGIONS = 32
 
 @dataclass(frozen=True, slots=True)
 class OcrConfig:
-    detect_side_px: int = 960
-    """Longer side at which a picture is searched for lines; larger pictures are reduced (for the search only)."""
-    max_enlarge: float = 2.0
-    """Smaller pictures are enlarged towards it, this many times at most."""
+    min_side_px: int = 640
+    """Smaller pictures (their longer side) are enlarged to this, twice at most."""
+    max_side_px: int = 800
+    """Larger pictures are reduced to this, to find lines only; they are recognised at full size."""
     min_score: float = 0.6
     """Recogniser's confidence below which a line is no text."""
     min_change: float = 6.0
@@ -36,8 +36,16 @@ class OcrConfig:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if self.detect_side_px < 32 or self.max_enlarge < 1 or self.threads < 1:
-            raise ConfigError(f"OCR needs detect_side_px >= 32, max_enlarge >= 1 and threads >= 1, got {self}")
+        if not 32 <= self.min_side_px <= self.max_side_px or self.threads < 1:
+            raise ConfigError(f"OCR needs 32 <= min_side_px <= max_side_px and threads >= 1, got {self}")
+
+    def scale(self, size_px: tuple[int, int], region: Box) -> float:
+        """What a region of a picture is multiplied by before lines are looked for: as if the whole picture filled
+        min_side_px to max_side_px; a part is seen larger than that, for the same cost at most."""
+        longer = max(size_px)
+        whole = min(self.max_side_px / longer, max(1.0, min(2.0, self.min_side_px / longer)))
+        share = (region[2] - region[0]) * (region[3] - region[1]) / (size_px[0] * size_px[1])
+        return min(max(1.0, whole), whole / share**0.5)
 
 
 class OcrReader:
@@ -86,7 +94,7 @@ class OcrSegment:
         luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
         self._size_px = (luma.shape[1], luma.shape[0])
         if self._luma.shape != luma.shape:
-            self._words, self._luma = [], np.full_like(luma, 255) - luma  # nothing is as it was
+            self._words, self._luma = [], luma ^ 0x80  # everything has changed
         changed = changed_cells(luma, self._luma, self._config.min_change)
         regions = regions_to_read(changed, [word.box for word in self._words], self._size_px, self._config.max_changed)
         words = [word for word in self._words if not any(overlap(word.box, region) for region in regions)]
@@ -99,7 +107,7 @@ class OcrSegment:
     def _read(self, pixels: Pixels, region: Box, changed: AnyArray) -> list[Line]:
         """The words of one region; those in which no cell changed are not recognised anew."""
         left, top, right, bottom = region
-        scale = min(self._config.max_enlarge, self._config.detect_side_px / max(self._size_px))
+        scale = self._config.scale(self._size_px, region)
         picture = _resized(pixels[top:bottom, left:right], max(1.0, scale))
         quads = self._engine.detect(_resized(picture, min(1.0, scale))) / min(1.0, scale)
         boxes = [_box(quad / max(1.0, scale) + np.array((left, top)), self._size_px) for quad in quads]
@@ -122,7 +130,8 @@ def _resized(picture: AnyArray, scale: float) -> AnyArray:
     if scale == 1:
         return picture
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=how)
+    resized: AnyArray = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=how)
+    return resized
 
 
 def _box(quad: AnyArray, size_px: tuple[int, int]) -> Box:

@@ -32,7 +32,10 @@ class Line:
 
 def overlap(a: Box, b: Box) -> float:
     """Intersection over union."""
-    both = max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    both = width * height
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 
 
@@ -173,12 +176,12 @@ def _text_row(row: _Row, recording_id: str, width_px: int, height_px: int) -> Te
 
 def letter_colours(pixels: Pixels) -> tuple[Colour, Colour]:
     """Ink and ground of a picture of one line: two-means in RGB; the ground is what its border is made of."""
-    step = max(1, int((pixels.shape[0] * pixels.shape[1] / 4096) ** 0.5))
+    step = max(1, int((pixels.shape[0] * pixels.shape[1] / 1024) ** 0.5))
     picture = pixels[::step, ::step].astype(np.float32)
     colours = picture.reshape(-1, 3)
     first = colours[((colours - colours.mean(0)) ** 2).sum(1).argmax()]
     centres = np.stack([first, colours[((colours - first) ** 2).sum(1).argmax()]])
-    for _ in range(6):
+    for _ in range(4):
         which = ((colours[:, None] - centres) ** 2).sum(2).argmin(1)
         centres = np.stack([colours[which == k].mean(0) if (which == k).any() else centres[k] for k in (0, 1)])
     grid = which.reshape(picture.shape[:2])

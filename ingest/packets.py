@@ -98,15 +98,27 @@ class PacketTable:
         """
         wanted = np.isin(self.pts, self.shown[np.asarray(indices, int)])
         need = np.zeros(len(self.pts), bool)
-        keys = np.flatnonzero(self.is_key)
-        keys = keys if len(keys) and keys[0] == 0 else np.append(0, keys)
-        group = np.searchsorted(keys, np.arange(len(self.pts)), side="right") - 1
+        keys, group = self._groups()
         for row in _last_of_each(np.flatnonzero(wanted), group):
             need[keys[group[row]] : row + 1] = True
-        leading = wanted & (self.pts < self.pts[keys[group]]) & (group > 0)
-        for g in np.unique(group[leading]):
+        for g in np.unique(group[wanted & self._leading(keys, group)]):
             need[keys[g - 1] : keys[g]] = True
         return need
+
+    @property
+    def has_open_groups(self) -> bool:
+        """Some frames are shown before the key frame that they follow in the file."""
+        return bool(self._leading(*self._groups()).any())
+
+    def _groups(self) -> tuple[AnyArray, AnyArray]:
+        """(g,) rows of key packets (the first packet counts as one), and (n,) the group of each packet."""
+        keys = np.flatnonzero(self.is_key)
+        keys = keys if len(keys) and keys[0] == 0 else np.append(0, keys)
+        return keys, np.searchsorted(keys, np.arange(len(self.pts)), side="right") - 1
+
+    def _leading(self, keys: AnyArray, group: AnyArray) -> Bools:
+        """(n,) packets shown before their own key frame."""
+        return (self.pts < self.pts[keys[group]]) & (group > 0)
 
 
 def _last_of_each(rows: AnyArray, group: AnyArray) -> AnyArray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from footage.arrays import AnyArray
 from footage.carriers import SegmentMemory
-from footage.recordings import Recording
+from footage.recordings import Recording, TextRow
 from footage.timespan import TimeSpan
 
 
@@ -45,7 +45,7 @@ def segment_entry(memory: SegmentMemory) -> dict[str, Any]:
     carriers = memory.carriers
     times = [(c.anchor_s, c.weight_s, *(edge for s in c.spans for edge in (s.start_s, s.end_s))) for c in carriers]
     return {
-        "segment": asdict(memory.segment),
+        "segment": {**asdict(memory.segment), "span": _edges(memory.segment.span)},
         "frames_seen": memory.frames_seen,
         "frames_kept": memory.frames_kept,
         "carriers": len(carriers),
@@ -53,14 +53,23 @@ def segment_entry(memory: SegmentMemory) -> dict[str, Any]:
         "embeds_sha256": _sha256(c.embed for c in carriers),
         "times_sha256": _sha256(np.array(row, np.float64) for row in times),
         "thumbnails_sha256": _sha256(np.frombuffer(jpeg, np.uint8) for jpeg in memory.thumbnails),
-        "texts": sorted((asdict(row) for row in memory.texts), key=repr),
-        "gaps": [asdict(gap) for gap in sorted(memory.gaps)],
+        "texts": sorted((_text_entry(row) for row in memory.texts), key=repr),
+        "gaps": [{"span": _edges(gap.span), "reason": gap.reason} for gap in sorted(memory.gaps)],
     }
+
+
+def _text_entry(row: TextRow) -> dict[str, Any]:
+    return {**asdict(row), "span": _edges(row.span), "score": float(row.score)}
+
+
+def _edges(span: TimeSpan) -> list[float]:
+    """As floats, also where a caller gave whole numbers: equal content must be equal JSON."""
+    return [float(span.start_s), float(span.end_s)]
 
 
 def _sha256(arrays: Iterable[AnyArray]) -> str:
     digest = hashlib.sha256()
     for array in arrays:
-        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

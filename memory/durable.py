@@ -1,8 +1,10 @@
 """Files that survive a crash, and the lock that keeps writers apart."""
 
 import fcntl
+import hashlib
 import os
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -27,6 +29,20 @@ def write_durably(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
     temporary.replace(path)
     sync_folder(path.parent)
+
+
+def replace_file(path: Path, write: Callable[[Path], None]) -> str:
+    """Whole under that name for every reader, but not forced to the disk: for caches. Returns the checksum."""
+    temporary = path.with_name(path.name + LEFTOVER)
+    write(temporary)
+    checksum = file_sha256(temporary)
+    temporary.replace(path)
+    return checksum
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_folder(folder: Path) -> None:

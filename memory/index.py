@@ -1,10 +1,9 @@
 """RecallIndex: which carriers of a whole library are nearest to a question. A cache: the store is the truth.
 
-Saved beside the library as index/<generation>.faiss, .times.npy and .json; the last says which segments (by content) the
-other two hold, and their checksums. What is missing is added, what is gone is removed, what is damaged is made again.
+Saved beside the library as index/<generation>.faiss, .times.npy and .json; the last says which segments (by content)
+the other two hold, and their checksums. What is missing is added, what is gone removed, what is damaged made again.
 """
 
-import hashlib
 import json
 import logging
 import threading
@@ -18,8 +17,8 @@ import numpy as np
 from footage.arrays import AnyArray, Bools, Embeds
 from footage.errors import EncoderMismatch
 from footage.timespan import TimeSpan
-from memory.durable import LEFTOVER, make_folder, path_part, write_durably
-from memory.vectors import BLOCK_ROWS, FaissVectors, Vectors, empty_vectors
+from memory.durable import file_sha256, make_folder, path_part, replace_file, write_durably
+from memory.vectors import BLOCK_ROWS, FaissVectors, Vectors, empty_vectors, has_faiss
 from memory.view import SegmentKeys
 
 log = logging.getLogger(__name__)
@@ -98,11 +97,11 @@ class RecallIndex:
         with self._lock:
             if self._vectors is None or k < 1 or not np.any(embed):
                 return []
-            if embed.shape != (self._vectors.width,):
-                raise EncoderMismatch(
-                    f"the question's embed is {len(embed)} wide, generation {self._generation!r} holds {self._vectors.width}",
-                    hint="ask with the encoder that wrote it, or index again with this one",
+            if len(embed) != self._vectors.width:
+                found = (
+                    f"the question's embed is {len(embed)} wide, generation {self._generation!r} {self._vectors.width}"
                 )
+                raise EncoderMismatch(found, hint="ask with the encoder that wrote it, or index again with this one")
             allowed = None if recording_ids is None else self._of(recording_ids)
             rows, scores = self._best(self._vectors, embed.astype(np.float32), k, allowed)
             return [self._hit(row, score) for row, score in zip(rows.tolist(), scores.tolist(), strict=True)]
@@ -198,24 +197,21 @@ class RecallIndex:
         vectors, times, facts = self._paths(self._directory)
         try:
             make_folder(self._directory)
-            sums = [
-                _replace(vectors, self._vectors.write),
-                _replace(times, lambda path: _save_array(path, self._times)),
-            ]
+            sums = [replace_file(vectors, self._vectors.write), replace_file(times, self._write_times)]
             blocks = [[b.recording_id, b.index, b.fingerprint, b.rows] for b in self._blocks]
             about = {"generation": self._generation, "version": self._version, "rows": len(self)}
             write_durably(facts, json.dumps({**about, "sha256": sums, "segments": blocks}).encode())
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # FAISS knows no OSError
             log.warning("index of %s not saved: %s", self._generation, error)
 
     def _load(self) -> None:
         """What was saved, if it is whole; otherwise nothing, and `refresh` makes it again."""
-        if self._directory is None or not isinstance(empty_vectors(1), FaissVectors):
+        if self._directory is None or not has_faiss():
             return
         vectors, times, facts = self._paths(self._directory)
         try:
             about: dict[str, Any] = json.loads(facts.read_bytes())
-            if about["sha256"] != [_sha256(vectors), _sha256(times)]:
+            if about["sha256"] != [file_sha256(vectors), file_sha256(times)]:
                 raise ValueError("checksums differ")
             self._blocks = [_Block(*block) for block in about["segments"]]
             self._vectors, self._times = FaissVectors.read(vectors), np.load(times, allow_pickle=False)
@@ -229,25 +225,10 @@ class RecallIndex:
             log.warning("index of %s is damaged and made anew: %s", self._generation, error)
             self._clear()
 
+    def _write_times(self, path: Path) -> None:
+        with path.open("wb") as file:  # a name would get another suffix
+            np.save(file, self._times)
+
     def _paths(self, directory: Path) -> tuple[Path, Path, Path]:
         name = path_part(self._generation)
         return directory / f"{name}.faiss", directory / f"{name}.times.npy", directory / f"{name}.json"
-
-
-def _replace(path: Path, write: Any) -> str:
-    """Write beside and rename, so that no reader sees half a file; returns the checksum."""
-    temporary = path.with_name(path.name + LEFTOVER)
-    write(temporary)
-    checksum = _sha256(temporary)
-    temporary.replace(path)
-    return checksum
-
-
-def _save_array(path: Path, array: AnyArray) -> None:
-    with path.open("wb") as file:
-        np.save(file, array)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,8 +1,8 @@
 """Words to wordings: which of the kept texts hold what a user typed, and how much of it (on the tables of schema.py).
 
 Relevance is the share of the query's inverse document frequency that a text covers: 1.0 when it holds every word, 0.5
-when it holds half of what was asked. The idf is that of BM25 (Robertson and Zaragoza, The Probabilistic Relevance Framework,
-2009), over distinct texts; BM25 itself only breaks ties, as its scale depends on the library.
+when it holds half of what was asked. The idf is that of BM25 (Robertson and Zaragoza, The Probabilistic Relevance
+Framework, 2009), over distinct texts; BM25 itself only breaks ties, as its scale depends on the library.
 """
 
 import json
@@ -51,7 +51,7 @@ def query_words(query: str) -> tuple[str, ...]:
     A piece keeps its inner punctuation (10:30, a file name); unspaced scripts are cut into pairs of characters.
     """
     pieces: dict[str, str] = {}
-    for chunk in re.split(r"[\s/;|]+|,(?!\d)", query):
+    for chunk in re.split(r"[\s/;|]+|,(?!\d)", query.encode("utf-8", "replace").decode()):
         for run in re.findall(f"[{_UNSPACED}]+|[^{_UNSPACED}]+", chunk):
             pairs = [run[i : i + 2] for i in range(len(run) - 1)] if _is_unspaced(run) else []
             pieces |= {fold(piece): piece for piece in pairs or [run]}

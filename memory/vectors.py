@@ -30,8 +30,13 @@ class Vectors(Protocol):
         ...
 
 
+def has_faiss() -> bool:
+    """The CPU and the GPU wheels own the same import name."""
+    return find_spec("faiss") is not None
+
+
 def empty_vectors(width: int) -> Vectors:
-    return FaissVectors(width) if find_spec("faiss") else NumpyVectors(width)
+    return FaissVectors(width) if has_faiss() else NumpyVectors(width)
 
 
 class FaissVectors:
@@ -43,9 +48,9 @@ class FaissVectors:
     def __init__(self, width: int, index: Any = None) -> None:
         import faiss
 
-        self._faiss = faiss
+        self._faiss: Any = faiss
         half = faiss.ScalarQuantizer.QT_fp16
-        self._index = index or faiss.IndexScalarQuantizer(width, half, faiss.METRIC_INNER_PRODUCT)
+        self._index: Any = index or faiss.IndexScalarQuantizer(width, half, faiss.METRIC_INNER_PRODUCT)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)

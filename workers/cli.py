@@ -141,7 +141,7 @@ def recordings(library: LibraryFlag = None, as_json: JsonFlag = False) -> None:
     for row in rows:
         table.add_row(", ".join(row["names"]), clock(row["duration_s"]), f"{row['width_px']}x{row['height_px']}", row["codec"],
                       f"{row['bytes'] / 1e6:.2f} MB", row["recording"])  # fmt: skip
-    Console(soft_wrap=True).print(table)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 @app.command()
@@ -240,6 +240,28 @@ def bench_decode(
         raise typer.Exit(1)
 
 
+evaluate = typer.Typer(help="Measure answers against known truth, baselines in the same run.", no_args_is_help=True)
+app.add_typer(evaluate, name="eval")
+
+
+@evaluate.command("questions")
+def eval_questions(
+    file: Annotated[Path, typer.Argument(help="JSON: {questions: [{id, video, kind, question, answer, intervals}]}", metavar="QUESTIONS.json")],
+    videos: Annotated[Path | None, typer.Option(help="Folder that the video paths start from [default: the file's own]", show_default=False)] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="Only questions of this kind; may be repeated", show_default=False)] = None,
+    library: LibraryFlag = None,
+    moments: Annotated[int, typer.Option(help="Moments that count")] = 5,
+    model: Annotated[str, typer.Option(help="none or template")] = "none",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Markdown report to write", show_default=False)] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Ask every question of a file about its own video; recall of the right moment next to uniform sampling."""
+    from workers.evaluate import run_questions
+
+    lib = _library(library, ask={"model": model, "moments": moments})
+    run_questions(lib, file, videos or file.parent, kinds=kind or [], moments=moments, out=out, emit=_print_json if as_json else None)
+
+
 def _library(library: str | None, offline: bool | None = None, **sections: dict[str, Any]) -> "Library":
     from workers.config import load_settings
     from workers.engine import Library
@@ -305,15 +327,18 @@ def _error_text(error: FootageError) -> str:
 
 def main() -> None:
     """Entry point: errors for the user become two lines and an exit code, never a traceback."""
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    import click
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app(standalone_mode=False)
+        sys.exit(app(standalone_mode=False) or 0)
     except FootageError as error:
         print(_error_text(error), file=sys.stderr)
         sys.exit(error.exit_code)
-    except typer.Exit as leave:
-        sys.exit(leave.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
+    except click.ClickException as error:  # a flag or argument that does not fit
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
         print("interrupted: what was committed is kept; run the same command again to go on", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output went away

@@ -172,4 +172,4 @@ def _load_model(folder: Path, where: Any, dtype: Any) -> Any:
         ) from error
     if missing := sorted(loaded["missing_keys"]):
         raise ModelError(f"{folder} lacks {len(missing)} weights of its own model, such as {missing[0]}")
-    return model.to(where).eval()
+    return model.to(where).eval().requires_grad_(False)

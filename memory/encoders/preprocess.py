@@ -56,7 +56,7 @@ class Preprocess:
         size = given.get("size") or ({"shortest_edge": side} if is_clip else side)
         crop = _rectangle(given.get("crop_size") or side) if given.get("do_center_crop", is_clip) else None
         if isinstance(size, dict) and "shortest_edge" in size:
-            made = cls(**common, short_side_px=int(size["shortest_edge"]), crop_px=crop)
+            made = cls(**common, short_side_px=int(size["shortest_edge"]), crop_px=crop or (side, side))
         else:
             made = cls(**common, rectangle_px=_rectangle(size), crop_px=crop)
         if made.size != str(side) or side > (made.short_side_px or side):

@@ -8,6 +8,7 @@ from typing import Any, Self
 from footage import ModelError
 from memory.encoders.checkpoint import read_json
 
+VOCABULARIES = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
 WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -70,11 +71,12 @@ class TextInputs:
 def _load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+    hint = "put the checkpoint's tokenizer.json into it"
+    if not any((folder / name).exists() for name in VOCABULARIES):  # transformers would make an empty one in silence
+        raise ModelError(f"{folder} has no tokenizer: none of {', '.join(VOCABULARIES)}", hint=hint)
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (ImportError, OSError, ValueError) as error:
         if (folder / "tokenizer.json").exists():
             return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-        raise ModelError(
-            f"{folder} has no tokenizer that can be read: {error}", hint="put the checkpoint's tokenizer.json into it"
-        ) from error
+        raise ModelError(f"{folder} has no tokenizer that can be read: {error}", hint=hint) from error
