@@ -95,9 +95,7 @@ class MemoryView:
         return self.recording_ids[int(self.which[row])]
 
     def __repr__(self) -> str:
-        return (
-            f"MemoryView({len(self)} rows of {len(self.recording_ids)} recordings, {self.generation}, v{self.version})"
-        )
+        return f"MemoryView({len(self)} rows of {len(self.recording_ids)} recordings, {self.generation}, v{self.version})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -34,8 +34,8 @@ def names_in(text: str) -> tuple[str, ...]:
 
 def lab(rgb: AnyArray) -> AnyArray:
     """sRGB 0..255 (..., 3) to CIE L*a*b* (D65) float32, in which distance is roughly what the eye sees."""
-    c = rgb.astype(np.float32) / 255.0
-    c = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+    scaled = rgb.astype(np.float32) / 255.0
+    c = np.where(scaled <= 0.04045, scaled / 12.92, ((scaled + 0.055) / 1.055) ** 2.4)
     xyz = c @ np.array([[0.4124, 0.2126, 0.0193], [0.3576, 0.7152, 0.1192], [0.1805, 0.0722, 0.9505]], np.float32)
     xyz = xyz / np.array([0.9505, 1.0, 1.089], np.float32)
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)

@@ -141,9 +141,7 @@ class Selector(Protocol):
     @property
     def name(self) -> str: ...
 
-    def select(
-        self, query: Query, view: MemoryView, budget: Budget, *, extents: Mapping[str, TimeSpan] | None = None
-    ) -> Plan:
+    def select(self, query: Query, view: MemoryView, budget: Budget, *, extents: Mapping[str, TimeSpan] | None = None) -> Plan:
         """Exact in its budget, deterministic, total. Re-decodes only inside extents[recording_id]; none without extents."""
         ...
 

@@ -41,12 +41,10 @@ def plan_of(
 ) -> Plan:
     """Args: reasons: by row to be picked, why."""
     picks = tuple(
-        Pick(row, view.recording_of(row), view.span(row), float(scores[row]), tokens_per_carrier, reasons[row])
-        for row in sorted(reasons)
+        Pick(row, view.recording_of(row), view.span(row), float(scores[row]), tokens_per_carrier, reasons[row]) for row in sorted(reasons)
     )
     redecodes = tuple(
-        Redecode(view.recording_of(row), float(view.anchors_s[row]), budget.max_side_px)
-        for row in sorted(map(int, redecode_rows))
+        Redecode(view.recording_of(row), float(view.anchors_s[row]), budget.max_side_px) for row in sorted(map(int, redecode_rows))
     )
     tokens = len(picks) * tokens_per_carrier + len(redecodes) * budget.tokens_per_redecode
     return Plan(selector, view.version, picks, redecodes, tokens)

@@ -29,6 +29,4 @@ def selector(name: str, **options: Any) -> Selector:
         return SELECTORS[name](**options)
     except (TypeError, ValueError) as error:
         known = ", ".join(field.name for field in fields(SELECTORS[name]))  # type: ignore[arg-type]
-        raise ConfigError(
-            f"selector {name!r} cannot be made with {options}: {error}", hint=f"it takes {known}"
-        ) from error
+        raise ConfigError(f"selector {name!r} cannot be made with {options}: {error}", hint=f"it takes {known}") from error

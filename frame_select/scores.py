@@ -17,7 +17,7 @@ def relevance(query: Query, view: MemoryView) -> AnyArray:
     """
     if query.encoder_id != view.encoder_id:
         raise EncoderMismatch(
-            f"the question was embedded by {query.encoder_id!r}, but the recordings were written by {view.encoder_id!r}",
+            f"the question was embedded by {query.encoder_id!r}, the recordings were written by {view.encoder_id!r}",
             hint=f"ask with the encoder that made {view.encoder_id!r}, or index again with the other one",
         )
     if len(view) == 0:

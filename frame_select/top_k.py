@@ -1,7 +1,7 @@
 """The best matches with their neighbours, and a share of the budget spread over time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from footage import Budget, MemoryView, Plan, Query, TimeSpan
 from footage.arrays import AnyArray
@@ -15,8 +15,8 @@ from frame_select.uniform import UniformSelector
 class TopKSelector:
     """Best rows by cosine, and what lies right before and after them.
 
-    Pure top-k starves questions about the whole: on the global questions of LVBench it loses 6.2 % against uniform (AdaQ,
-    2026, table of baselines). Hence the coverage share. Scores that are all alike select as UniformSelector does.
+    Pure top-k starves questions about the whole: on the global questions of LVBench it loses 6.2 % against uniform
+    (AdaQ, 2026, baselines). Hence the coverage share. Scores that are all alike select as UniformSelector does.
     """
 
     coverage: float = 0.25
@@ -34,12 +34,11 @@ class TopKSelector:
     def name(self) -> str:
         return "top-k"
 
-    def select(
-        self, query: Query, view: MemoryView, budget: Budget, *, extents: Mapping[str, TimeSpan] | None = None
-    ) -> Plan:
+    def select(self, query: Query, view: MemoryView, budget: Budget, *, extents: Mapping[str, TimeSpan] | None = None) -> Plan:
         scores, open_rows = relevance(query, view), redecodable(view, extents)
         if is_flat(scores):
-            return UniformSelector(self.tokens_per_carrier).select(query, view, budget, extents=extents)
+            even = UniformSelector(self.tokens_per_carrier).select(query, view, budget, extents=extents)
+            return replace(even, selector=self.name)
         best = ranking(scores)
         again = best[open_rows[best]][: redecodes_within(budget, int(open_rows.sum()))]
         count = picks_within(budget, len(again), self.tokens_per_carrier, len(view))
@@ -50,7 +49,7 @@ class TopKSelector:
     def _add_matches(self, reasons: dict[int, str], best: AnyArray, view: MemoryView, count: int) -> None:
         """Fill up to `count` rows: every match brings its neighbours, the nearest first, before the next match."""
         for row in map(int, best):
-            if row not in reasons and len(reasons) >= count:
+            if len(reasons) >= count:
                 return
             reasons[row] = "match"
             for step in range(1, self.neighbours + 1):

@@ -24,9 +24,7 @@ class UniformSelector:
     def name(self) -> str:
         return "uniform"
 
-    def select(
-        self, query: Query, view: MemoryView, budget: Budget, *, extents: Mapping[str, TimeSpan] | None = None
-    ) -> Plan:
+    def select(self, query: Query, view: MemoryView, budget: Budget, *, extents: Mapping[str, TimeSpan] | None = None) -> Plan:
         scores, open_rows = relevance(query, view), redecodable(view, extents)
         again = spread(view.weights_s, redecodes_within(budget, int(open_rows.sum())), among=open_rows)
         rows = spread(view.weights_s, picks_within(budget, len(again), self.tokens_per_carrier, len(view)))

@@ -75,7 +75,7 @@ def _between(packets: Iterator[Any], table: PacketTable, first_pts: int, zero: f
         decoded_s = at_s if packet.dts is None else float(packet.dts * packet.time_base) - zero
         if is_video and begun and decoded_s >= length_s and at_s >= length_s:
             return
-        if begun and 0 <= at_s < length_s or (is_video and begun and packet.pts >= first_pts):
+        if (begun and 0 <= at_s < length_s) or (is_video and begun and packet.pts >= first_pts):
             yield packet
 
 

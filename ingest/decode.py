@@ -18,7 +18,10 @@ from ingest.packets import PacketTable, opened
 
 log = logging.getLogger(__name__)
 
-REF_SKIPPING = {"h264", "hevc"}  # B-frames that nobody refers to are marked in the bit stream: checked against full decoding
+REF_SKIPPING = {
+    "h264",
+    "hevc",
+}  # B-frames that nobody refers to are marked in the bit stream: checked against full decoding
 SEEK_PACKETS = 600  # reading on costs 8 us a packet, a seek some ms; above this many idle packets we jump
 MAX_REORDER = 16  # frames that a decoder may hold back; where places are counted, later packets push the right one out
 SEEK_MARGIN_S = 1.0  # transport streams land late by up to a group of pictures

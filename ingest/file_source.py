@@ -1,5 +1,6 @@
 """FileSource and FileFetcher: a seekable file as segments of sampled clips, and any moment of it at high resolution."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ class FileSource:
             if edge_s - edges[-1] >= self.config.segment_s and edge_s < self.recording.duration_s:
                 edges.append(edge_s)
         edges.append(self.recording.duration_s)
-        for index, (start_s, end_s) in enumerate(zip(edges, edges[1:], strict=False)):
+        for index, (start_s, end_s) in enumerate(itertools.pairwise(edges)):
             yield Segment(self.recording.recording_id, index, TimeSpan(start_s, end_s))
 
     def clips(self, segment: Segment) -> Iterator[Clip | Gap]:
@@ -132,7 +133,7 @@ class FileSource:
         first = np.flatnonzero(np.diff(frames, prepend=-1))  # one sample for each distinct frame
         edges = np.append(times[first], end_s)
         edges[0] = span.start_s
-        spans = [TimeSpan(float(a), float(b)) for a, b in zip(edges, edges[1:], strict=False)]
+        spans = [TimeSpan(float(a), float(b)) for a, b in itertools.pairwise(edges)]
         anchors = times[first]
         return [_Sample(int(i), s, float(a)) for i, s, a in zip(frames[first], spans, anchors, strict=True)], gaps
 

@@ -15,7 +15,7 @@ Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 Colour: TypeAlias = tuple[int, int, int]  # sRGB
 
 BRIDGE_S = 2.0  # a line that is missed for so long and comes back is one row: a pointer passed over it
-TYPING_PAUSE_S = 3.0  # a text that stood for longer was meant: what grows out of it is a row of its own
+TYPING_PAUSE_S = 5.0  # a text that stood for longer was meant: what grows out of it is a row of its own
 ALIKE = 0.85  # SequenceMatcher ratio above which two texts at one place are one text and OCR noise
 
 
@@ -76,7 +76,7 @@ def _alike(a: str, b: str) -> bool:
     """The same letters but for OCR noise. Digits must agree: a clock that ticks is a new text every second."""
     if a == b:
         return True
-    if re.sub(r"\D", "", a) != re.sub(r"\D", "", b):
+    if re.sub(r"\D", "", a) != re.sub(r"\D", "", b) or abs(len(a) - len(b)) > 2:
         return False
     return SequenceMatcher(None, a, b, autojunk=False).ratio() >= ALIKE
 
@@ -144,9 +144,7 @@ class LineTrack:
         self._open += [_Row(span.start_s, span.end_s, span.start_s, [line]) for line in new]
 
     @staticmethod
-    def _matched(
-        lines: list[Line], rows: list[_Row], same: Callable[[_Row, Line], bool], span: TimeSpan
-    ) -> tuple[list[Line], list[_Row]]:
+    def _matched(lines: list[Line], rows: list[_Row], same: Callable[[_Row, Line], bool], span: TimeSpan) -> tuple[list[Line], list[_Row]]:
         """Let every line continue the nearest row that is the same; returns the lines and rows that are left over."""
         left = []
         for line in lines:

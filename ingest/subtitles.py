@@ -74,17 +74,13 @@ def _rows(cues: Iterable[tuple[TimeSpan, str]], recording_id: str, track: str, o
     for span, marked_up in cues:
         text, end_s = _plain(marked_up), span.end_s - origin_s
         if text and end_s > 0:
-            yield TextRow(
-                recording_id, TimeSpan(max(0.0, span.start_s - origin_s), end_s), "subtitle", text, track=track
-            )
+            yield TextRow(recording_id, TimeSpan(max(0.0, span.start_s - origin_s), end_s), "subtitle", text, track=track)
 
 
 def _plain(text: str) -> str:
     """Marked-up dialogue (ASS, HTML-like, WebVTT) to one line of words."""
     text = _MARKUP.sub("", _DRAWING.sub("", text[:MAX_CUE_CHARS]))
-    text = re.sub(
-        r"\\[Nnh]", " ", text.replace("\u2060", "")
-    )  # libavcodec shields a literal backslash by a word joiner
+    text = re.sub(r"\\[Nnh]", " ", text.replace("\u2060", ""))  # libavcodec shields a literal backslash by a word joiner
     return " ".join(html.unescape(re.sub(r"\\([{}])", r"\1", text)).split())
 
 

@@ -1,6 +1,7 @@
 """SyntheticSource: a colour script with known truth. No files, no codec; the smallest source there is."""
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -54,7 +55,7 @@ class SyntheticSource:
     def segments(self) -> Iterator[Segment]:
         whole = self.recording
         edges = [*np.arange(0.0, whole.duration_s, self.segment_s).tolist(), whole.duration_s]
-        for index, (start_s, end_s) in enumerate(zip(edges, edges[1:], strict=False)):
+        for index, (start_s, end_s) in enumerate(itertools.pairwise(edges)):
             yield Segment(whole.recording_id, index, TimeSpan(start_s, end_s))
 
     def clips(self, segment: Segment) -> Iterator[Clip | Gap]:

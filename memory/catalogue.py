@@ -15,10 +15,7 @@ from memory.database import Database
 from memory.text_search import Found, relevance
 from memory.view import GenerationFacts, SegmentFacts, Snapshot
 
-_SEGMENT_COLUMNS = (
-    "recording_id, idx, start_s, end_s, generation, "
-    "frames_seen, frames_kept, carriers, tokens, size_bytes, seconds, file"
-)
+_SEGMENT_COLUMNS = "recording_id, idx, start_s, end_s, generation, frames_seen, frames_kept, carriers, tokens, size_bytes, seconds, file"
 _OF = "recording_id = ? AND generation = ?"
 _KEY = f"{_OF} AND idx = ?"
 
@@ -46,15 +43,13 @@ class Catalogue:
         recording_id, facts = recording.recording_id, json.dumps(asdict(recording), sort_keys=True)
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT INTO recordings VALUES (?, ?) ON CONFLICT DO UPDATE SET facts = excluded.facts "
-                "WHERE facts != excluded.facts",
+                "INSERT INTO recordings VALUES (?, ?) ON CONFLICT DO UPDATE SET facts = excluded.facts WHERE facts != excluded.facts",
                 (recording_id, facts),
             )
             connection.execute("INSERT OR IGNORE INTO names VALUES (?, CAST(? AS TEXT))", (recording_id, _utf8(name)))
             if location and location not in _locations(connection, recording_id)[:1]:
                 connection.execute(
-                    "INSERT OR REPLACE INTO locations "
-                    "VALUES (?, CAST(? AS TEXT), (SELECT ifnull(max(seen), 0) + 1 FROM locations))",
+                    "INSERT OR REPLACE INTO locations VALUES (?, CAST(? AS TEXT), (SELECT ifnull(max(seen), 0) + 1 FROM locations))",
                     (recording_id, _utf8(location)),
                 )
 
@@ -122,9 +117,7 @@ class Catalogue:
         with self._database.writing() as connection:
             _drop(connection, recording_id, generation, index)
 
-    def segments(
-        self, recording_id: str | None = None, generation: str | None = None, index: int | None = None
-    ) -> list[SegmentFacts]:
+    def segments(self, recording_id: str | None = None, generation: str | None = None, index: int | None = None) -> list[SegmentFacts]:
         """Those that fit, by recording, generation and time."""
         wanted = {"recording_id": recording_id, "generation": generation, "idx": index}
         given = {name: value for name, value in wanted.items() if value is not None}
@@ -187,9 +180,7 @@ class Catalogue:
 
 def nothing_recorded(recording_ids: Iterable[str], generation: str) -> NothingRecorded:
     of = ", ".join(recording_ids) or "any recording"
-    return NothingRecorded(
-        f"nothing is kept of {of} in generation {generation!r}", hint="index it first: footage index"
-    )
+    return NothingRecorded(f"nothing is kept of {of} in generation {generation!r}", hint="index it first: footage index")
 
 
 def not_kept(recording_id: str, index: int) -> StoreError:
@@ -222,9 +213,7 @@ def _drop(connection: sqlite3.Connection, recording_id: str, generation: str, in
 
 def _segments(connection: sqlite3.Connection, where: str = "true", *values: str | float) -> dict[int, SegmentFacts]:
     """By row id, ordered by recording, generation and time."""
-    query = (
-        f"SELECT segment_id, {_SEGMENT_COLUMNS} FROM segments WHERE {where} ORDER BY recording_id, generation, start_s"
-    )
+    query = f"SELECT segment_id, {_SEGMENT_COLUMNS} FROM segments WHERE {where} ORDER BY recording_id, generation, start_s"
     return {row[0]: _segment_facts(row[1:]) for row in connection.execute(query, values)}
 
 
@@ -235,10 +224,7 @@ def _segment_facts(row: tuple[object, ...]) -> SegmentFacts:
 
 
 def _gaps(connection: sqlite3.Connection, segment_ids: Sequence[int]) -> tuple[Gap, ...]:
-    query = (
-        "SELECT start_s, end_s, reason FROM json_each(?) AS asked JOIN gaps ON segment_id = asked.value "
-        "ORDER BY asked.key, gaps.rowid"
-    )
+    query = "SELECT start_s, end_s, reason FROM json_each(?) AS asked JOIN gaps ON segment_id = asked.value ORDER BY asked.key, gaps.rowid"
     rows = connection.execute(query, (json.dumps(list(segment_ids)),))
     return tuple(Gap(TimeSpan(start_s, end_s), reason) for start_s, end_s, reason in rows)
 

@@ -98,9 +98,7 @@ class RecallIndex:
             if self._vectors is None or k < 1 or not np.any(embed):
                 return []
             if len(embed) != self._vectors.width:
-                found = (
-                    f"the question's embed is {len(embed)} wide, generation {self._generation!r} {self._vectors.width}"
-                )
+                found = f"the question's embed is {len(embed)} wide, generation {self._generation!r} {self._vectors.width}"
                 raise EncoderMismatch(found, hint="ask with the encoder that wrote it, or index again with this one")
             allowed = None if recording_ids is None else self._of(recording_ids)
             rows, scores = self._best(self._vectors, embed.astype(np.float32), k, allowed)

@@ -135,9 +135,7 @@ class LocalStore:
 
     def _must_write(self) -> None:
         if self.read_only:
-            raise StoreError(
-                f"{self.directory} is open for reading only", hint="open it with read_only=False to change it"
-            )
+            raise StoreError(f"{self.directory} is open for reading only", hint="open it with read_only=False to change it")
 
     # Segments, read
 
@@ -219,9 +217,7 @@ class LocalStore:
             return [row for _, row in self.search_texts(match, recording_ids, limit)]
         return join_rows(self._catalogue.texts(recording_ids))[: limit or None]
 
-    def search_texts(
-        self, words: str, recording_ids: Sequence[str] | None = None, limit: int = 50
-    ) -> list[tuple[float, TextRow]]:
+    def search_texts(self, words: str, recording_ids: Sequence[str] | None = None, limit: int = 50) -> list[tuple[float, TextRow]]:
         """(relevance in 0..1, row), best first; see memory.text_search. The words hold no syntax; limit 0 is none."""
         rows, found = self._catalogue.search(words, recording_ids)
         return ranked(join_rows(rows), found)[: limit or None]

@@ -21,9 +21,7 @@ def carriers_of(encoded: EncodedClip) -> list[Carrier]:
     """One carrier a frame, standing for the frame's own time."""
     clip = encoded.clip
     return [
-        Carrier(
-            clip.recording_id, (TimeSpan(float(start), float(end)),), float(anchor), float(end - start), tokens, embed
-        )
+        Carrier(clip.recording_id, (TimeSpan(float(start), float(end)),), float(anchor), float(end - start), tokens, embed)
         for start, end, anchor, tokens, embed in zip(
             clip.starts_s, clip.ends_s, clip.anchors_s, encoded.tokens, encoded.embeds, strict=True
         )

@@ -208,9 +208,7 @@ class RamStore:
             return [row for _, row in self.search_texts(match, recording_ids, limit)]
         return join_rows(self._rows(recording_ids))[: limit or None]
 
-    def search_texts(
-        self, words: str, recording_ids: Sequence[str] | None = None, limit: int = 50
-    ) -> list[tuple[float, TextRow]]:
+    def search_texts(self, words: str, recording_ids: Sequence[str] | None = None, limit: int = 50) -> list[tuple[float, TextRow]]:
         """(relevance in 0..1, row), best first; see memory.text_search. The words hold no syntax; limit 0 is none."""
         connection = wordings_in_ram({row.text for row in self._rows(None)})
         found = relevance(connection, words)

@@ -88,9 +88,7 @@ def ask(
     )  # fmt: skip
 
 
-def search(
-    text: str, *, store: Store, generation: str, encoder: Encoder, scope: Scope | None = None, limit: int = 10
-) -> list[Moment]:
+def search(text: str, *, store: Store, generation: str, encoder: Encoder, scope: Scope | None = None, limit: int = 10) -> list[Moment]:
     """Moments that match words, in pictures and in text rows; best first, [] when nothing reaches the floor."""
     scope = scope or Scope()
     question = Question(text)
@@ -185,5 +183,3 @@ def _about_gaps(gaps: Sequence[tuple[str, Gap]], names: Callable[[str], str]) ->
     told = [f" There is no footage of {names(name)} between {clock(g.span.start_s)} and {clock(g.span.end_s)} ({g.reason})."
             for name, g in gaps[:3]]  # fmt: skip
     return "".join(told)
-
-

@@ -42,8 +42,7 @@ def ground(moment: Moment, row: TextRow | None, fetcher: Fetcher | None) -> Mome
 def _edge(row: TextRow, fetcher: Fetcher, extent: TimeSpan, *, at_start: bool) -> float:
     """The time of the edge: searched one sampling interval outwards, from a picture well inside."""
     sampled = row.span.start_s if at_start else row.span.end_s
-    low, high = (sampled - REACH_S, sampled) if at_start else (sampled - REACH_S, sampled)
-    low, high = max(extent.start_s, low), min(extent.end_s, high)
+    low, high = max(extent.start_s, sampled - REACH_S), min(extent.end_s, sampled)
     if high - low < STEP_S or (at_start and sampled <= extent.start_s) or (not at_start and sampled >= extent.end_s - 1e-6):
         return sampled
     times = np.arange(low, high, STEP_S).tolist()

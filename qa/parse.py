@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from footage.colours import names_in
 from footage.timespan import parse_clock
 
-_FUNCTION = """a about above after all am an and any appear appears are as at be been before being below between both but by can come comes
-contain contains could did directly do does doing down during each end ever exactly find finds first for from get give given go goes
-had has have he her here him his how i if in into is it its itself just last like look looks made make makes many me mention mentioned
-more most much my named near next no not now of off often on once one only or other our out over place put say says second see seen
-shall she should show showing shown shows so some still such tell than that the their them then there these they thing things third
-this those through time times to under until up us use used user uses very was we were what when where whether which while who whom
-whose why will with word words would you your video footage film clip recording scene screen picture image frame camera text visible
-read reads written write called kind type sort name names besides given main displayed display""".split()
+_FUNCTION = """
+a about above after all am an and any appear appears are as at be been before being below between both but by can come comes
+contain contains could did directly do does doing down during each end ever exactly find finds first for from get give given go
+goes had has have he her here him his how i if in into is it its itself just last like look looks made make makes many me mention
+mentioned more most much my named near next no not now of off often on once one only or other our out over place put say says
+second see seen shall she should show showing shown shows so some still such tell than that the their them then there these they
+thing things third this those through time times to under until up us use used user uses very was we were what when where whether
+which while who whom whose why will with word words would you your video footage film clip recording scene screen picture image
+frame camera text visible read reads written write called kind type sort name names besides given main displayed display
+""".split()
 STOP_WORDS = frozenset(_FUNCTION)
 
 # What the answer looks like, told from the question's own words: (words in the question, pattern of an answer).
@@ -42,7 +44,17 @@ _TEXT = re.compile(
     r"|reported|messages?)\b",
     re.I,
 )
-_ORDER = {"first": 0, "initially": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4, "last": -1, "final": -1, "finally": -1}
+_ORDER = {
+    "first": 0,
+    "initially": 0,
+    "second": 1,
+    "third": 2,
+    "fourth": 3,
+    "fifth": 4,
+    "last": -1,
+    "final": -1,
+    "finally": -1,
+}
 _PLACES = {
     "top": (None, 0.0), "upper": (None, 0.0), "bottom": (None, 1.0), "lower": (None, 1.0), "left": (0.0, None), "right": (1.0, None),
     "middle": (0.5, 0.5), "centre": (0.5, 0.5), "center": (0.5, 0.5),
@@ -84,7 +96,7 @@ def parse(text: str) -> Asked:
         words=tuple(dict.fromkeys(stem(w) for w in word_list(lower) if w not in STOP_WORDS)),
         phrases=quoted,
         colours=names_in(text),
-        wants_text=bool(_TEXT.search(text)) or bool(types) and not {"clock"} >= set(types),
+        wants_text=bool(_TEXT.search(text)) or (bool(types) and not {"clock"} >= set(types)),
         wants_time=bool(re.search(r"\bwhen\b|\bat (?:what|which) (?:time|moment|point)\b|\bhow long\b", lower)),
         answer_types=types,
         place=_place(plain),

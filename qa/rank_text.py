@@ -131,7 +131,7 @@ def _heights(rows: Sequence[TextRow]) -> AnyArray:
 
 
 def _large(asked: Asked, rows: Sequence[TextRow]) -> AnyArray:
-    """(N,) height of the letters against the tallest seen at about the same time."""
+    """(N,) height of the letters against the tallest seen at the same time, and against the tallest of all."""
     if not asked.is_large:
         return np.zeros(len(rows))
     heights = _heights(rows)
@@ -140,7 +140,8 @@ def _large(asked: Asked, rows: Sequence[TextRow]) -> AnyArray:
         beside = [h for other, h in zip(rows, heights, strict=True)
                   if other.recording_id == row.recording_id and other.span.overlap_s(row.span) > 0]  # fmt: skip
         tallest.append(max(beside))
-    return np.divide(heights, tallest, out=np.zeros(len(rows)), where=np.array(tallest) > 0) ** 2
+    locally = np.divide(heights, tallest, out=np.zeros(len(rows)), where=np.array(tallest) > 0) ** 2
+    return (locally + heights / max(1e-9, float(heights.max()))) / 2
 
 
 def _colour(asked: Asked, rows: Sequence[TextRow]) -> AnyArray:

@@ -1,5 +1,7 @@
 """What every encoder and every merger promises; run each implementation through these."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from footage import Carrier, Clip, TimeSpan
@@ -75,7 +77,7 @@ def check_merger(merger: Merger, *, keeps_budget: bool = True) -> None:
         assert sum(c.weight_s for c in merged) == 13.0
         spans = sorted(span for c in merged for span in c.spans)
         assert spans[0].start_s == 0.0
-        assert all(a.end_s == b.start_s or (a.end_s, b.start_s) == (12.0, 20.0) for a, b in zip(spans, spans[1:]))
+        assert all(a.end_s == b.start_s or (a.end_s, b.start_s) == (12.0, 20.0) for a, b in pairwise(spans))
         assert spans[-1].end_s == 21.0
         assert {c.anchor_s for c in merged} <= {c.anchor_s for c in carriers}
         assert [c.span for c in merged] == sorted(c.span for c in merged)

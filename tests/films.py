@@ -87,7 +87,12 @@ def mpeg4_avi(path: Path) -> Path:
 
 def vp9(path: Path) -> Path:
     """With hidden alternate reference frames."""
-    return write(path, codec="libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8", "g": "20", "auto-alt-ref": "1", "lag-in-frames": "10"}, time_base=Fraction(1, 1000))
+    return write(
+        path,
+        codec="libvpx-vp9",
+        options={"deadline": "realtime", "cpu-used": "8", "g": "20", "auto-alt-ref": "1", "lag-in-frames": "10"},
+        time_base=Fraction(1, 1000),
+    )
 
 
 def raw_h264(path: Path) -> Path:

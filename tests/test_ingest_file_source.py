@@ -94,7 +94,10 @@ def test_damage_in_the_middle_costs_only_itself(tmp_path: Path) -> None:
     assert seen[9.0] in (90, 89, 88, 87)  # packets that are gone are not frames: later ones keep their own times
 
 
-@pytest.mark.parametrize(("content", "says"), [(b"", "empty"), (b"just some words, no video\n" * 9, "not a media file"), (bytes(range(256)) * 40, "not a media file")])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"", "empty"), (b"just some words, no video\n" * 9, "not a media file"), (bytes(range(256)) * 40, "not a media file")],
+)
 def test_what_is_no_video_is_refused_by_name_with_a_hint(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "x.mp4"
     path.write_bytes(content)
@@ -137,7 +140,7 @@ def test_fetching_gives_the_frame_on_screen_in_the_order_asked(tmp_path: Path) -
 def test_fetching_past_the_end_or_from_a_file_that_is_gone_says_so(tmp_path: Path) -> None:
     path = FILMS["constant.mp4"](tmp_path / "c.mp4")
     recording = FileSource.open(path).recording.recording_id
-    with pytest.raises(DecodeError, match="can be seen until 00:00:06.000"):
+    with pytest.raises(DecodeError, match="can be seen until 00:00:06"):
         FileFetcher(lambda _: [str(path)]).fetch([Redecode(recording, 6.0, 400)])
     path.write_bytes(FILMS["b_frames.mp4"](tmp_path / "b.mp4").read_bytes())  # another film took its place
     gone = FileFetcher(lambda _: [str(path)])
@@ -173,8 +176,9 @@ def test_every_odd_file_is_taken_with_true_times_or_refused_by_name(shared_video
     for path in sorted((shared_videos / "odd").iterdir()):
         if path.name == "long_black_363s.mp4":
             continue
+        refusal = None
         try:
             contracts_source.clips_tile_their_segments(FileSource.open(path, max_side_px=64))
         except FootageError as error:
-            assert path.name in str(error)
-            assert error.exit_code != 1
+            refusal = error
+        assert refusal is None or (path.name in str(refusal) and refusal.exit_code != 1)

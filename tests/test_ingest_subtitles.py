@@ -63,9 +63,7 @@ def beside(folder: Path, name: str, content: str | bytes) -> Path:
     return folder / "talk.mp4"
 
 
-@pytest.mark.parametrize(
-    ("name", "codec"), [("a.mkv", "subrip"), ("a.mkv", "ass"), ("a.mkv", "webvtt"), ("a.mp4", "mov_text")]
-)
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "subrip"), ("a.mkv", "ass"), ("a.mkv", "webvtt"), ("a.mp4", "mov_text")])
 def test_every_text_codec_gives_the_same_plain_rows(tmp_path: Path, name: str, codec: str) -> None:
     cues: list[Cue] = [(1000, 2000, r"Hello {\i1}world{\i0}\Nagain"), (3000, 4500, "second")]
     rows = container_subtitles(write_media(tmp_path / name, codec, cues, language="eng"), "r", origin_s=0.0)
@@ -85,9 +83,7 @@ def test_ass_drawings_overrides_and_comments_leave_no_trace(tmp_path: Path) -> N
         (2000, 3000, r"{\p1}m 0 0 l 9 9"),
         (3000, 4000, r"\h \N"),
     ]
-    assert timed(container_subtitles(write_media(tmp_path / "a.mkv", "ass", cues), "r", origin_s=0.0)) == [
-        (0.0, 1.0, "red line")
-    ]
+    assert timed(container_subtitles(write_media(tmp_path / "a.mkv", "ass", cues), "r", origin_s=0.0)) == [(0.0, 1.0, "red line")]
 
 
 def test_a_line_without_an_end_stands_until_the_next_one_and_five_seconds_at_most(tmp_path: Path) -> None:
@@ -169,9 +165,7 @@ hello<00:00:01.000><c> world</c><00:00:02.000><c.red> again</c>
 
 
 def test_a_malformed_cue_is_skipped_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    text = (
-        "1\n00:00:01,000 --> oops\nlost\n\n2\n00:00:05,000 --> 00:00:04,000\nbackwards\n\n3\n0:0:6,5 --> 0:0:7\nkept\n"
-    )
+    text = "1\n00:00:01,000 --> oops\nlost\n\n2\n00:00:05,000 --> 00:00:04,000\nbackwards\n\n3\n0:0:6,5 --> 0:0:7\nkept\n"
     assert timed(sidecar_subtitles(beside(tmp_path, "talk.srt", text), "r", start_offset_s=0.0)) == [(6.5, 7.0, "kept")]
     assert "cues=1 skipped=2" in caplog.text
 
@@ -198,9 +192,7 @@ def test_a_file_without_cues_is_a_warning(tmp_path: Path, content: bytes, caplog
     assert "cues=0" in caplog.text
 
 
-def test_a_file_that_is_too_large_is_refused(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subtitles, "MAX_SIDECAR_BYTES", 10)
     video = beside(tmp_path, "talk.srt", "00:00:01,000 --> 00:00:02,000\nline\n")
     assert sidecar_subtitles(video, "r", start_offset_s=0.0) == []

@@ -307,7 +307,7 @@ def test_the_patch_grid_keeps_the_shape_and_the_limit(height, width, grid):
 
 def test_a_checkpoint_without_a_tokenizer_is_refused(copied):
     (copied / "tokenizer.json").unlink()
-    with pytest.raises(ModelError, match="has no tokenizer: none of tokenizer.json"):
+    with pytest.raises(ModelError, match=r"has no tokenizer: none of tokenizer\.json"):
         DualEncoder.load(str(copied), offline=True)
 
 

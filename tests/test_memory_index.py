@@ -192,17 +192,13 @@ def test_a_stale_index_takes_in_only_what_is_new(store: LocalStore) -> None:
 @pytest.mark.usefixtures("needs_faiss")
 @pytest.mark.parametrize("suffix", [".faiss", ".times.npy", ".json"])
 @pytest.mark.parametrize("damage", ["deleted", "truncated", "emptied", "flipped"])
-def test_a_damaged_index_heals_itself(
-    store: LocalStore, suffix: str, damage: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_index_heals_itself(store: LocalStore, suffix: str, damage: str, caplog: pytest.LogCaptureFixture) -> None:
     hits = RecallIndex.open(store, GENERATION).search(query(), 5)
     (file,) = (store.directory / "index").glob(f"*{suffix}")
     data = file.read_bytes()
     middle = len(data) // 2
     flipped = data[:middle] + bytes([data[middle] ^ 0x80]) + data[middle + 1 :]
-    file.unlink() if damage == "deleted" else file.write_bytes(
-        {"truncated": data[:-5], "emptied": b"", "flipped": flipped}[damage]
-    )
+    file.unlink() if damage == "deleted" else file.write_bytes({"truncated": data[:-5], "emptied": b"", "flipped": flipped}[damage])
     with caplog.at_level(logging.INFO, "memory.index"):
         assert RecallIndex.open(store, GENERATION).search(query(), 5) == hits
     assert [r.levelname for r in caplog.records] == ["INFO" if damage == "deleted" else "WARNING"]

@@ -78,9 +78,7 @@ def memories(draw: st.DrawFn) -> SegmentMemory:
         bits = draw(st.binary(min_size=2 * width * 3, max_size=2 * width * 3))  # any bits, NaN too
         tokens = np.frombuffer(bits, np.float16).reshape(3, width)[: draw(st.integers(0, 3))]
         embed = np.array(draw(st.lists(st.floats(width=32), min_size=2, max_size=2)), np.float32)
-        carriers.append(
-            Carrier("door", tuple(parts), parts[0].middle_s, sum(p.duration_s for p in parts), tokens, embed)
-        )
+        carriers.append(Carrier("door", tuple(parts), parts[0].middle_s, sum(p.duration_s for p in parts), tokens, embed))
     jpegs = draw(st.one_of(st.just(()), st.tuples(*[st.binary(max_size=9)] * rows)))
     return SegmentMemory(Segment("door", 0, TimeSpan(0, 2e6)), tuple(carriers), jpegs)
 
@@ -123,9 +121,7 @@ def test_a_damaged_segment_is_named_dropped_and_made_again(tmp_path: Path, damag
     data = victim.read_bytes()
     middle = len(data) // 2
     flipped = data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
-    victim.unlink() if damage == "deleted" else victim.write_bytes(
-        {"truncated": data[:-7], "emptied": b"", "flipped": flipped}[damage]
-    )
+    victim.unlink() if damage == "deleted" else victim.write_bytes({"truncated": data[:-7], "emptied": b"", "flipped": flipped}[damage])
     with LocalStore(tmp_path) as store:
         (problem,) = store.verify()
         assert victim.name in problem

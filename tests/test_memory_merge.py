@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from contracts_encode import carrier, check_merger, clip_of, mass, noise
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from footage import TimeSpan
@@ -133,6 +133,7 @@ def test_tome_leaves_few_tokens_alone_and_needs_one():
         tome(np.ones((1, 3, 2)), 0)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(1, 20), st.integers(0, 2**32 - 1))
 def test_tome_conserves_the_sum_of_size_times_token(N, keep, seed):
     rng = np.random.default_rng(seed)
@@ -143,14 +144,13 @@ def test_tome_conserves_the_sum_of_size_times_token(N, keep, seed):
     np.testing.assert_allclose((tokens * sizes[..., None]).sum(axis=1), (x * before[..., None]).sum(axis=1), atol=1e-3)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(1, 60), st.integers(0, 2**32 - 1))
 def test_no_merge_loses_time_or_breaks_its_budget(N, max_tokens, seed):
     rng = np.random.default_rng(seed)
     ends = np.cumsum(rng.integers(1, 9, N)).astype(float)
     starts = np.append(0.0, ends[:-1])
-    carriers = [
-        carrier(s, e, rng.standard_normal((5, 2)), rng.standard_normal(3)) for s, e in zip(starts, ends, strict=True)
-    ]
+    carriers = [carrier(s, e, rng.standard_normal((5, 2)), rng.standard_normal(3)) for s, e in zip(starts, ends, strict=True)]
     for merger in (MeanMerger(), ToMeMerger(), ToMeMerger(2)):
         merged = merger.merge(carriers, max_tokens=max_tokens)
         assert 1 <= sum(len(c.tokens) for c in merged) <= max_tokens

@@ -1,4 +1,4 @@
-"""Checkpoints of the real families, random and tiny, with a tokenizer trained on the spot: the code paths without the weights."""
+"""Checkpoints of the real families, random and tiny, with a tokenizer trained on the spot."""
 
 import json
 from pathlib import Path
@@ -19,9 +19,7 @@ def save_tokenizer(folder: Path) -> None:
     made = Tokenizer(models.WordPiece(unk_token="<unk>"))
     made.normalizer = normalizers.NFC()
     made.pre_tokenizer = pre_tokenizers.Whitespace()
-    made.train_from_iterator(
-        [WORDS] * 4, trainers.WordPieceTrainer(vocab_size=110, special_tokens=["<unk>", "</s>"], show_progress=False)
-    )
+    made.train_from_iterator([WORDS] * 4, trainers.WordPieceTrainer(vocab_size=110, special_tokens=["<unk>", "</s>"], show_progress=False))
     made.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     wrapped = PreTrainedTokenizerFast(tokenizer_object=made, pad_token="</s>", eos_token="</s>", unk_token="<unk>")
     wrapped.save_pretrained(folder)
@@ -60,11 +58,13 @@ HALF = [0.5, 0.5, 0.5]
 PREPROCESSING: dict[str, dict[str, Any]] = {
     "siglip": {
         "image_processor_type": "SiglipImageProcessor", "do_resize": True, "do_rescale": True, "do_normalize": True,
-        "rescale_factor": 1 / 255, "image_mean": HALF, "image_std": HALF, "resample": 3, "size": {"height": 32, "width": 32},
+        "rescale_factor": 1 / 255, "image_mean": HALF, "image_std": HALF, "resample": 3,
+        "size": {"height": 32, "width": 32},
     },
     "siglip2": {
         "image_processor_type": "Siglip2ImageProcessor", "do_resize": True, "do_rescale": True, "do_normalize": True,
-        "rescale_factor": 1 / 255, "image_mean": HALF, "image_std": HALF, "resample": 2, "patch_size": 8, "max_num_patches": 12,
+        "rescale_factor": 1 / 255, "image_mean": HALF, "image_std": HALF, "resample": 2,
+        "patch_size": 8, "max_num_patches": 12,
     },
     "clip": {
         "image_processor_type": "CLIPImageProcessor", "do_resize": True, "do_rescale": True, "do_normalize": True,

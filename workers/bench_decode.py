@@ -69,7 +69,12 @@ def run_bench(files: Sequence[Path], *, quick: bool, repeats: int, emit: Callabl
     mean = float(np.exp(np.mean([np.log(r.ratio) for r in rows if r.method == "pyav (default)"])))
     exact = all(r.exact == "all" for r in rows if r.method == "pyav (default)")
     bars = [
-        {"name": "sampled decode, geometric mean of ratios to the ffmpeg command line", "value": round(mean, 3), "bar": BAR, "holds": mean >= BAR},
+        {
+            "name": "sampled decode, geometric mean of ratios to the ffmpeg command line",
+            "value": round(mean, 3),
+            "bar": BAR,
+            "holds": mean >= BAR,
+        },
         {"name": "every sampled frame exact", "value": exact, "bar": True, "holds": exact},
     ]
     if emit is None:
@@ -77,7 +82,15 @@ def run_bench(files: Sequence[Path], *, quick: bool, repeats: int, emit: Callabl
     else:
         for row in rows:
             emit({"file": row.file, "method": row.method, **{k: getattr(row, k) for k in Row.__slots__[2:]}})
-        emit({"bars": bars, "baseline": _ffmpeg_version(), "repeats": repeats, "versions": _versions(), "machine": machine()})
+        emit(
+            {
+                "bars": bars,
+                "baseline": _ffmpeg_version(),
+                "repeats": repeats,
+                "versions": _versions(),
+                "machine": machine(),
+            }
+        )
     return quick or all(bar["holds"] for bar in bars)
 
 
@@ -97,9 +110,10 @@ def _measure(name: str, path: Path, repeats: int, *, is_ours: bool) -> Iterator[
     for label, counted in runs.items():
         counted = counted[1:]
         ratios = [base.wall_s / run.wall_s for base, run in zip(runs[BASELINE][1:], counted, strict=True)]
+        wall_s, cpu_s = statistics.median(r.wall_s for r in counted), statistics.median(r.cpu_s for r in counted)
         yield Row(
-            name, label, len(counted[0].frames), _exactness(label, counted[0], path, is_ours), round(table.duration_s / statistics.median(r.wall_s for r in counted), 1),
-            round(1000 * statistics.median(r.cpu_s for r in counted) / table.duration_s, 1),
+            name, label, len(counted[0].frames), _exactness(label, counted[0], path, is_ours),
+            round(table.duration_s / wall_s, 1), round(1000 * cpu_s / table.duration_s, 1),
             round(statistics.median(ratios), 3), round(min(ratios), 3), round(max(ratios), 3),
         )  # fmt: skip
 
@@ -107,7 +121,7 @@ def _measure(name: str, path: Path, repeats: int, *, is_ours: bool) -> Iterator[
 def _ours(path: Path, config: SamplingConfig) -> Run:
     before, begun = _cpu_s(), time.perf_counter()
     source = FileSource.open(path, config, max_side_px=SIDE_PX)
-    frames = []
+    frames: list[tuple[float, Pixels]] = []
     for segment in source.segments():
         for clip in source.clips(segment):
             if not isinstance(clip, Gap):
@@ -121,7 +135,8 @@ def _ffmpeg(path: Path, width_px: int, height_px: int) -> Run:
     command = [ffmpeg_binary(), "-v", "error", "-i", str(path), "-an", "-sn", "-vf", f"fps=1:round=up,scale={width}:{height}:flags=area",
                "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]  # fmt: skip
     before, begun = _cpu_s(), time.perf_counter()
-    frames, size = [], width * height * 3
+    frames: list[tuple[float, Pixels]] = []
+    size = width * height * 3
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         while len(data := process.stdout.read(size)) == size:
@@ -166,8 +181,16 @@ def _cpu_s() -> float:
 
 
 def machine() -> dict[str, Any]:
-    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
-    return {"cpu": model or platform.processor(), "cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")),
+        "",
+    )
+    return {
+        "cpu": model or platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "system": platform.system(),
+    }
 
 
 def _versions() -> dict[str, str]:
@@ -175,13 +198,14 @@ def _versions() -> dict[str, str]:
 
 
 def _print_table(rows: list[Row], bars: list[dict[str, Any]]) -> None:
-    print(f"baseline: {_ffmpeg_version()}; 1 frame a second, longer side {SIDE_PX} px, RGB; {machine()['cores']} cores, {machine()['cpu']}\n")
+    print(
+        f"baseline: {_ffmpeg_version()}; 1 frame a second, longer side {SIDE_PX} px, RGB; {machine()['cores']} cores, {machine()['cpu']}\n"
+    )
     print(f"| {'file':10} | {'method':20} | frames | exact | x real time | CPU ms per s | ratio to ffmpeg (min-max) |")
     print("|---|---|---|---|---|---|---|")
     for r in rows:
-        print(f"| {r.file:10} | {r.method:20} | {r.frames:6} | {r.exact:5} | {r.x_realtime:11.1f} | {r.cpu_ms_per_s:12.1f} | {r.ratio:.2f} ({r.ratio_min:.2f}-{r.ratio_max:.2f}) |")
+        ratio = f"{r.ratio:.2f} ({r.ratio_min:.2f}-{r.ratio_max:.2f})"
+        print(f"| {r.file:10} | {r.method:20} | {r.frames:6} | {r.exact:5} | {r.x_realtime:11.1f} | {r.cpu_ms_per_s:12.1f} | {ratio} |")
     print()
     for bar in bars:
         print(f"{bar['name']}: {bar['value']} (bar {bar['bar']}: {'holds' if bar['holds'] else 'MISSED'})")
-
-

@@ -49,7 +49,11 @@ def make(film: Film, folder: Path, seconds: int) -> Path:
     half = path.with_suffix(".part.mp4")
     options = {"preset": "veryfast", "crf": "23", "g": str(film.gop), "bf": str(film.bframes)}
     if film.codec == "libx265":
-        options = {"preset": "ultrafast", "crf": "26", "x265-params": f"keyint={film.gop}:bframes={film.bframes}:log-level=none"}
+        options = {
+            "preset": "ultrafast",
+            "crf": "26",
+            "x265-params": f"keyint={film.gop}:bframes={film.bframes}:log-level=none",
+        }
     with av.open(str(half), "w") as out:
         stream: Any = out.add_stream(film.codec, rate=FPS, options=options)
         stream.width, stream.height, stream.pix_fmt = film.width, film.height, "yuv420p"
@@ -65,10 +69,10 @@ def pictures(film: Film, count: int) -> Iterator[Pixels]:
     rng = np.random.default_rng(7)
     coarse = rng.integers(40, 216, (24, 40, 3)).astype(np.float32)
     world = _enlarged(coarse, film.height + 256, film.width + 256) + rng.normal(0, 6, (film.height + 256, film.width + 256, 1))
-    world = np.clip(world, 0, 255).astype(np.uint8)
+    ground: Pixels = np.clip(world, 0, 255).astype(np.uint8)
     for n in range(count):
         x, y = (64, 64) if film.is_static else (int(128 + 120 * np.sin(n / 90)), int(128 + 120 * np.cos(n / 130)))
-        picture = world[y : y + film.height, x : x + film.width].copy()
+        picture = ground[y : y + film.height, x : x + film.width].copy()
         left = (n * 5) % (film.width - 120)
         picture[film.height // 2 : film.height // 2 + 90, left : left + 90] = (200, 60, 40)
         if film.is_static:

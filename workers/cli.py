@@ -22,7 +22,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}, rich_markup_mode=None,
 )  # fmt: skip
 
-LibraryFlag = Annotated[str | None, typer.Option("--library", "-l", help="Where recordings are remembered [default: ./.footage]", show_default=False)]
+LibraryFlag = Annotated[
+    str | None,
+    typer.Option("--library", "-l", help="Where recordings are remembered [default: ./.footage]", show_default=False),
+]
 EncoderFlag = Annotated[str | None, typer.Option(help='"color", or an image-text checkpoint: folder or hub id', show_default=False)]
 OfflineFlag = Annotated[bool | None, typer.Option("--offline", help="Never fetch anything", show_default=False)]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Machine-readable output, one object a line")]
@@ -37,11 +40,17 @@ def index(
     targets: Annotated[list[str], typer.Argument(help="Files, folders, globs, or synthetic:red=30,blue=5", metavar="PATH...")],
     library: LibraryFlag = None,
     fps: Annotated[float | None, typer.Option(help="Frames a second that are looked at [default: 1]", show_default=False)] = None,
-    keyframes: Annotated[bool, typer.Option("--keyframes", help="Look at key frames only: much faster, times late by up to their interval")] = False,
+    keyframes: Annotated[
+        bool,
+        typer.Option("--keyframes", help="Look at key frames only: much faster, times late by up to their interval"),
+    ] = False,
     encoder: EncoderFlag = None,
     ocr: Annotated[str | None, typer.Option(help="Read text on the screen: auto, on, off [default: auto]", show_default=False)] = None,
     decoder: Annotated[str | None, typer.Option(help="pyav, pyav-sequential or decord [default: pyav]", show_default=False)] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Segments worked on at a time [default: one a core]", show_default=False)] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", help="Segments worked on at a time [default: one a core]", show_default=False),
+    ] = None,
     offline: OfflineFlag = None,
     as_json: JsonFlag = False,
     verbose: VerboseFlag = False,
@@ -122,7 +131,7 @@ def recordings(library: LibraryFlag = None, as_json: JsonFlag = False) -> None:
     from footage.timespan import clock
 
     lib = _library(library)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for recording, names in lib.recordings():
         rows.append({
             "recording": recording.recording_id, "names": list(names), "duration_s": round(recording.duration_s, 6),
@@ -150,7 +159,10 @@ def export(
     library: LibraryFlag = None,
     recording: RecordingFlag = "",
     citation: Annotated[int, typer.Option("--citation", "-c", help="This citation of the last answer (1 is the first)")] = 0,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Clip to write (.mp4, .mkv) [default: by name and time]", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Clip to write (.mp4, .mkv) [default: by name and time]", show_default=False),
+    ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Encode again, to begin at the very frame")] = False,
     sheet: Annotated[bool, typer.Option("--sheet", help="Also a contact sheet (.png) of the moment")] = False,
     contents: Annotated[bool, typer.Option("--contents", help="Instead: all that the library holds, as JSON lines")] = False,
@@ -171,7 +183,12 @@ def export(
     stem = Path(lib.name_of(recording_id)).stem
     target = out or Path(f"{stem}-{when.start_s:.1f}-{when.end_s:.1f}.mp4")
     done = export_clip(lib, recording_id, when, target, exact=exact)
-    result = {"recording": recording_id, "path": str(target), "start_s": round(done.span.start_s, 3), "end_s": round(done.span.end_s, 3)}
+    result = {
+        "recording": recording_id,
+        "path": str(target),
+        "start_s": round(done.span.start_s, 3),
+        "end_s": round(done.span.end_s, 3),
+    }
     if sheet:
         result["sheet"] = str(contact_sheet(lib, [Moment(recording_id, when, 1.0, "image")], target.with_suffix(".png")))
     if as_json:
@@ -228,7 +245,10 @@ app.add_typer(bench, name="bench")
 
 @bench.command("decode")
 def bench_decode(
-    files: Annotated[list[Path] | None, typer.Argument(help="Videos to decode; by default four that it makes itself", metavar="[FILE]...")] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Videos to decode; by default four that it makes itself", metavar="[FILE]..."),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Under a minute on two cores")] = False,
     repeats: Annotated[int, typer.Option(help="Runs of each method")] = 5,
     as_json: JsonFlag = False,
@@ -246,8 +266,14 @@ app.add_typer(evaluate, name="eval")
 
 @evaluate.command("questions")
 def eval_questions(
-    file: Annotated[Path, typer.Argument(help="JSON: {questions: [{id, video, kind, question, answer, intervals}]}", metavar="QUESTIONS.json")],
-    videos: Annotated[Path | None, typer.Option(help="Folder that the video paths start from [default: the file's own]", show_default=False)] = None,
+    file: Annotated[
+        Path,
+        typer.Argument(help="JSON: {questions: [{id, video, kind, question, answer, intervals}]}", metavar="QUESTIONS.json"),
+    ],
+    videos: Annotated[
+        Path | None,
+        typer.Option(help="Folder that the video paths start from [default: the file's own]", show_default=False),
+    ] = None,
     kind: Annotated[list[str] | None, typer.Option(help="Only questions of this kind; may be repeated", show_default=False)] = None,
     library: LibraryFlag = None,
     moments: Annotated[int, typer.Option(help="Moments that count")] = 5,
@@ -259,7 +285,15 @@ def eval_questions(
     from workers.evaluate import run_questions
 
     lib = _library(library, ask={"model": model, "moments": moments})
-    run_questions(lib, file, videos or file.parent, kinds=kind or [], moments=moments, out=out, emit=_print_json if as_json else None)
+    run_questions(
+        lib,
+        file,
+        videos or file.parent,
+        kinds=kind or [],
+        moments=moments,
+        out=out,
+        emit=_print_json if as_json else None,
+    )
 
 
 def _library(library: str | None, offline: bool | None = None, **sections: dict[str, Any]) -> "Library":
@@ -279,7 +313,14 @@ def _report_index(lib: "Library", targets: list[str], listener: Any, as_json: bo
         if isinstance(result, Refused):
             first, refused = first or result.error, refused + 1
             if as_json:
-                _print_json({"location": result.location, "error": type(result.error).__name__, "message": str(result.error), "hint": result.error.hint})
+                _print_json(
+                    {
+                        "location": result.location,
+                        "error": type(result.error).__name__,
+                        "message": str(result.error),
+                        "hint": result.error.hint,
+                    }
+                )
             listener.say(_error_text(result.error))
             continue
         made += 1

@@ -60,9 +60,7 @@ class AskConfig(_Section):
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="FOOTAGE_", env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=FILE
-    )
+    model_config = SettingsConfigDict(env_prefix="FOOTAGE_", env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=FILE)
 
     library: str = "./.footage"
     offline: bool = False
@@ -162,7 +160,10 @@ def _readable(error: ValidationError) -> ConfigError:
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return ConfigError(f"there is no setting {name!r}", hint=_nearest(name, _known()))
-    return ConfigError(f"setting {name!r} is {first.get('input')!r}: {first['msg'].lower()}", hint="`footage config` shows what is in force")
+    return ConfigError(
+        f"setting {name!r} is {first.get('input')!r}: {first['msg'].lower()}",
+        hint="`footage config` shows what is in force",
+    )
 
 
 def find_library(settings: Settings) -> Path:

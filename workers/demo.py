@@ -25,14 +25,20 @@ def run_demo(folder: Path, emit: Callable[[dict[str, Any]], None] | None = None)
         say(f"indexed it: {done.frames_kept} of {done.frames_seen} frames kept, {done.text_rows} text rows, {speed}\n")
         rows = [_row(asked, library.ask(asked.question)) for asked in QUESTIONS]
         for row in rows:
-            say(f"Q  {row['question']}\nA  {row['answer']}\n   truth {row['truth']}  ->  {'right' if row['right'] and row['cited'] else 'WRONG'}\n")
+            verdict = "right" if row["right"] and row["cited"] else "WRONG"
+            say(f"Q  {row['question']}\nA  {row['answer']}\n   truth {row['truth']}  ->  {verdict}\n")
         written = _pictures(library, folder)
     right, cited = sum(r["right"] for r in rows), sum(r["cited"] for r in rows)
     say(f"{right} of {len(rows)} right, {cited} cited at the right time, in {time.perf_counter() - begun:.1f} s; see {written}")
     if emit is not None:
         for row in rows:
             emit(row)
-        emit({"score": {"asked": len(rows), "right": right, "cited": cited}, "seconds": round(time.perf_counter() - begun, 1)})
+        emit(
+            {
+                "score": {"asked": len(rows), "right": right, "cited": cited},
+                "seconds": round(time.perf_counter() - begun, 1),
+            }
+        )
     return right == cited == len(rows)
 
 

@@ -73,7 +73,14 @@ def _library(library: Library) -> list[Check]:
                     "index the same footage again: only what is damaged is made anew")]  # fmt: skip
     away = [store.names(r.recording_id)[0] for r in store.recordings() if not any(map(_is_there, store.locations(r.recording_id)))]
     if away:
-        checks.append(Check("sources", False, f"{len(away)} files are away: {', '.join(away[:5])}", hint="answers still work; clips and exact edges do not"))
+        checks.append(
+            Check(
+                "sources",
+                False,
+                f"{len(away)} files are away: {', '.join(away[:5])}",
+                hint="answers still work; clips and exact edges do not",
+            )
+        )
     return checks
 
 

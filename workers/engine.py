@@ -110,16 +110,30 @@ class Library:
         if len(found) == 1:
             return found[0]
         if found:
-            raise ConfigError(f"{name!r} is the name of {len(found)} recordings: {', '.join(found)}", hint="name one by its id or its path")
+            raise ConfigError(
+                f"{name!r} is the name of {len(found)} recordings: {', '.join(found)}",
+                hint="name one by its id or its path",
+            )
         known = ", ".join(names[0] for _, names in every[:8])
-        raise ConfigError(f"there is no recording {name!r} in {self.directory}", hint=f"known: {known}{' ...' if len(every) > 8 else ''}")
+        raise ConfigError(
+            f"there is no recording {name!r} in {self.directory}",
+            hint=f"known: {known}{' ...' if len(every) > 8 else ''}",
+        )
 
     def name_of(self, recording_id: str) -> str:
         return next(iter(self.store.names(recording_id)), recording_id)
 
     def ask(
-        self, question: str, source: str = "", *, recording: str = "", start: float | str | None = None,
-        end: float | str | None = None, budget: int = 0, moments: int = 0, listener: Listener | None = None,
+        self,
+        question: str,
+        source: str = "",
+        *,
+        recording: str = "",
+        start: float | str | None = None,
+        end: float | str | None = None,
+        budget: int = 0,
+        moments: int = 0,
+        listener: Listener | None = None,
     ) -> Answer:
         """Answer in words and moments. With a source that is not in the library yet, index it first.
 
@@ -139,7 +153,15 @@ class Library:
         self._keep(question, answer)
         return answer
 
-    def search(self, text: str, *, recording: str = "", start: float | str | None = None, end: float | str | None = None, limit: int = 10) -> list[Moment]:
+    def search(
+        self,
+        text: str,
+        *,
+        recording: str = "",
+        start: float | str | None = None,
+        end: float | str | None = None,
+        limit: int = 10,
+    ) -> list[Moment]:
         """Moments whose pictures or text match, best first."""
         scope = self.scope(recording, start, end)
         return search(text, store=self.store, generation=self.generation(scope), encoder=self.encoder, scope=scope, limit=limit)

@@ -1,5 +1,6 @@
 """`footage eval`: questions with known answers and intervals through the same ask() that users call, next to uniform sampling."""
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -49,17 +50,25 @@ def read_cases(file: Path, kinds: Sequence[str]) -> list[Case]:
         return [Case(r["id"], r["video"], r["question"], r["answer"], tuple(TimeSpan(a, b) for a, b in r["intervals"]))
                 for r in rows if not kinds or r["kind"] in kinds]  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{str(file)!r} is no question file ({error!r})",
-                          hint="expected {questions: [{id, video, kind, question, answer, intervals: [[start, end]]}]}") from error  # fmt: skip
+        shape = "{questions: [{id, video, kind, question, answer, intervals: [[start, end]]}]}"
+        raise ConfigError(f"{str(file)!r} is no question file ({error!r})", hint=f"expected {shape}") from error
 
 
 def run_questions(
-    library: Library, file: Path, videos: Path, *, kinds: Sequence[str], moments: int, out: Path | None,
+    library: Library,
+    file: Path,
+    videos: Path,
+    *,
+    kinds: Sequence[str],
+    moments: int,
+    out: Path | None,
     emit: Callable[[dict[str, Any]], None] | None,
 ) -> dict[str, Any]:
     """Index what is missing, ask everything, print the table; returns the summary."""
     cases = read_cases(file, kinds)
-    recording_of = {video: library.index(videos / video, jobs=library.settings.index.jobs)[0].recording for video in sorted({c.video for c in cases})}
+    recording_of = {
+        video: library.index(videos / video, jobs=library.settings.index.jobs)[0].recording for video in sorted({c.video for c in cases})
+    }
     ours, uniform = [], []
     for case in cases:
         rows = library.store.texts([recording_of[case.video]])
@@ -77,7 +86,15 @@ def run_questions(
         print(report)
     else:
         for s in ours:
-            emit({"id": s.case.id, "recalled": dict(zip(map(str, IOUS), s.recalled, strict=True)), "first_iou": round(s.first_iou, 3), "quoted": s.is_quoted, "why_missed": s.why_missed})
+            emit(
+                {
+                    "id": s.case.id,
+                    "recalled": dict(zip(map(str, IOUS), s.recalled, strict=True)),
+                    "first_iou": round(s.first_iou, 3),
+                    "quoted": s.is_quoted,
+                    "why_missed": s.why_missed,
+                }
+            )
         emit(summary)
     return summary
 
@@ -86,7 +103,7 @@ def uniform_moments(library: Library, recording_id: str, rows: Sequence[TextRow]
     """The recording cut into equal windows, with all text on screen at the middle of each: what uniform frames would show."""
     [recording] = [r for r, _ in library.recordings() if r.recording_id == recording_id]
     edges = np.linspace(0, recording.duration_s, count + 1).tolist()
-    spans = [TimeSpan(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    spans = [TimeSpan(a, b) for a, b in itertools.pairwise(edges)]
     texts = [" | ".join(row.text for row in rows if span.middle_s in row.span) for span in spans]
     return [Moment(recording_id, span, 0.0, "image") for span in spans], texts
 
@@ -127,12 +144,19 @@ def summarise(scored: Sequence[Scored]) -> dict[str, float]:
 
 
 def _report(summary: dict[str, Any], ours: Sequence[Scored]) -> str:
-    lines = [f"{summary['questions']} questions, first {summary['moments']} moments, encoder {summary['settings']['encoder']}, "
-             f"model {summary['settings']['model']}; {summary['machine']['cores']} cores, {summary['machine']['cpu']}", "",
-             "| method | " + " | ".join(f"recall, IoU >= {b}" for b in IOUS) + " | IoU of the first | answer quoted |", "|---|---|---|---|---|"]  # fmt: skip
+    settings, machine_ = summary["settings"], summary["machine"]
+    lines = [
+        f"{summary['questions']} questions, first {summary['moments']} moments, encoder {settings['encoder']}, "
+        f"model {settings['model']}; {machine_['cores']} cores, {machine_['cpu']}",
+        "",
+        "| method | " + " | ".join(f"recall, IoU >= {b}" for b in IOUS) + " | IoU of the first | answer quoted |",
+        "|---|---|---|---|---|",
+    ]
     for name in ("footage", "uniform"):
         s = summary[name]
-        lines.append(f"| {name} | " + " | ".join(f"{s[f'recall_iou_{b}']:.0%}" for b in IOUS) + f" | {s['first_iou']:.2f} | {s['quoted']:.0%} |")
+        lines.append(
+            f"| {name} | " + " | ".join(f"{s[f'recall_iou_{b}']:.0%}" for b in IOUS) + f" | {s['first_iou']:.2f} | {s['quoted']:.0%} |"
+        )
     missed = [s for s in ours if not s.recalled[0] or not s.is_quoted]
     lines += ["", f"Missed, or found without the answer's words ({len(missed)}):", ""]
     lines += [f"- {'time missed' if not s.recalled[0] else 'time right'}, {'quoted' if s.is_quoted else 'not quoted'}: {s.case.id} "

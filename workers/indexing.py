@@ -24,8 +24,10 @@ from workers.remember import SegmentWorker, Tools, open_source, remember
 log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset(
-    ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .gif .h264 .hevc .m2t .m2ts .m2v .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpe .mpeg .mpg .mts"
-    " .mxf .nut .ogm .ogv .qt .rm .rmvb .ts .vob .webm .wmv .y4m".split()
+    """
+    .3g2 .3gp .asf .avi .divx .dv .f4v .flv .gif .h264 .hevc .m2t .m2ts .m2v .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpe .mpeg .mpg .mts
+    .mxf .nut .ogm .ogv .qt .rm .rmvb .ts .vob .webm .wmv .y4m
+    """.split()
 )  # which files of a folder are taken for video; a file named by itself is always tried
 
 
@@ -123,7 +125,12 @@ class _Job:
 
 
 def index(
-    targets: Sequence[str], store: LocalStore, settings: Settings, *, tools: Tools | None = None, jobs: int = 1,
+    targets: Sequence[str],
+    store: LocalStore,
+    settings: Settings,
+    *,
+    tools: Tools | None = None,
+    jobs: int = 1,
     listener: Listener | None = None,
 ) -> Iterator[Done | Refused]:
     """Index every target; yields each recording as it is finished. Interrupt at will: committed segments stay.
@@ -141,8 +148,9 @@ def index(
             yield job
             continue
         try:
+            subtitles = job.source.texts() if job.pending else ()
             for segment in job.pending:
-                _commit(job, remember(job.source, segment, tools), store, tools, listener)
+                _commit(job, remember(job.source, segment, tools, subtitles), store, tools, listener)
         except FootageError as error:
             listener.finished(job.name)
             yield Refused(location, error)
@@ -252,7 +260,11 @@ def _tasks(
 
 
 def _collect(
-    running: dict[Future[SegmentMemory], _Job], left: dict[int, int], store: LocalStore, tools: Tools, listener: Listener
+    running: dict[Future[SegmentMemory], _Job],
+    left: dict[int, int],
+    store: LocalStore,
+    tools: Tools,
+    listener: Listener,
 ) -> Iterator[Done | Refused]:
     """Commit what is ready; waits for at least one."""
     for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -292,5 +304,3 @@ def worth_jobs(settings: Settings, asked: int, pending_hint: int) -> int:
 
 def first_error(results: Iterable[Done | Refused]) -> FootageError | None:
     return next((r.error for r in results if isinstance(r, Refused)), None)
-
-

@@ -57,6 +57,12 @@ def reporter(*, quiet: bool = False) -> Iterator[Reporter]:
     if quiet or not console.is_terminal:
         yield Reporter(console, None)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), _TimesRealTime(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        _TimesRealTime(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True, speed_estimate_period=120) as progress:
         yield Reporter(console, progress)

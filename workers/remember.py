@@ -4,10 +4,10 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from footage.arrays import Pixels
@@ -106,8 +106,11 @@ class _Draft:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - begun
 
 
-def remember(source: Source, segment: Segment, tools: Tools) -> SegmentMemory:
-    """Decode one segment and make its memory. Depends on nothing but source, segment and settings: same in, same out."""
+def remember(source: Source, segment: Segment, tools: Tools, subtitles: Sequence[TextRow]) -> SegmentMemory:
+    """Decode one segment and make its memory. Depends on nothing but source, segment and settings: same in, same out.
+
+    subtitles: source.texts(), read once for all segments.
+    """
     draft, gate = _Draft(), tools.gate()
     reading = tools.reader.segment(segment.recording_id) if tools.reader else None
     clips = source.clips(segment)
@@ -125,7 +128,7 @@ def remember(source: Source, segment: Segment, tools: Tools) -> SegmentMemory:
         carriers = tools.merger.merge(draft.carriers, max_tokens=budget) if draft.carriers else []
     with draft.timed("ocr"):
         texts = reading.rows() if reading else []
-    texts += [row for row in _subtitles(source) if row.span.start_s in segment.span]
+    texts += [row for row in subtitles if row.span.start_s in segment.span]
     return SegmentMemory(
         segment, tuple(carriers), tuple(draft.thumbnails) if len(draft.thumbnails) == len(carriers) else (),
         tuple(texts), tuple(draft.gaps), draft.seen, draft.kept,
@@ -145,11 +148,6 @@ def _take_in(clip: Clip, draft: _Draft, gate: Gate, reading: OcrSegment | None, 
     draft.seen, draft.kept = draft.seen + len(clip), draft.kept + len(kept)
 
 
-@lru_cache(maxsize=2)
-def _subtitles(source: Source) -> tuple[TextRow, ...]:
-    return tuple(source.texts())
-
-
 def jpeg(pixels: Pixels, side_px: int) -> bytes:
     from PIL import Image
 
@@ -165,10 +163,15 @@ class SegmentWorker:
 
     def __init__(self, settings: Settings) -> None:
         self._tools = Tools.build(settings)
-        self._open = lru_cache(maxsize=2)(lambda location: open_source(location, settings))
+        self._open = lru_cache(maxsize=2)(partial(_opened, settings=settings))
 
     def __call__(self, location: str, segment: Segment) -> SegmentMemory:
-        source = self._open(location)
+        source, subtitles = self._open(location)
         if source.recording.recording_id != segment.recording_id:
             raise SourceError(f"{location!r} changed while it was being indexed", hint="index it again")
-        return remember(source, segment, self._tools)
+        return remember(source, segment, self._tools, subtitles)
+
+
+def _opened(location: str, *, settings: Settings) -> tuple[Source, Sequence[TextRow]]:
+    source = open_source(location, settings)
+    return source, source.texts()

@@ -28,9 +28,7 @@ def find_checkpoint(name: str, *, offline: bool) -> Path:
     if folder.is_dir():
         return folder
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise ModelMissing(
-            f"there is no folder {name!r}, and it is no hub id (owner/name)", hint="name a folder with a config.json"
-        )
+        raise ModelMissing(f"there is no folder {name!r}, and it is no hub id (owner/name)", hint="name a folder with a config.json")
     return _cached(name) or _fetched(name, offline=offline)
 
 
@@ -50,9 +48,7 @@ def _fetched(hub_id: str, *, offline: bool) -> Path:
 
     hint = f"run `hf download {hub_id}` on a machine that reaches the hub, copy the folder here and name its path"
     if offline:
-        raise ModelMissing(
-            f"{hub_id!r} is neither a folder nor in the hub cache, and offline nothing is fetched", hint=hint
-        )
+        raise ModelMissing(f"{hub_id!r} is neither a folder nor in the hub cache, and offline nothing is fetched", hint=hint)
     log.info("fetching hub_id=%s", hub_id)
     try:
         return Path(snapshot_download(hub_id, allow_patterns=PATTERNS))

@@ -29,9 +29,7 @@ class DualEncoder:
         self._id, self._batch = id, batch
 
     @classmethod
-    def load(
-        cls, name: str, *, offline: bool = False, device: str = "auto", dtype: str = "auto", batch: int = 16
-    ) -> Self:
+    def load(cls, name: str, *, offline: bool = False, device: str = "auto", dtype: str = "auto", batch: int = 16) -> Self:
         """From a folder or a hub id.
 
         Args:
@@ -82,9 +80,7 @@ class DualEncoder:
             with torch.inference_mode():
                 seen = self._model.get_image_features(**inputs)
         except torch.OutOfMemoryError as error:
-            raise OutOfDeviceMemory(
-                f"{len(pixels)} frames do not fit the device", hint="use a smaller batch"
-            ) from error
+            raise OutOfDeviceMemory(f"{len(pixels)} frames do not fit the device", hint="use a smaller batch") from error
         patches = seen.last_hidden_state
         if self._model.config.model_type == "clip":
             patches = patches[:, 1:]  # without the class token
@@ -167,9 +163,7 @@ def _load_model(folder: Path, where: Any, dtype: Any) -> Any:
             folder, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"{folder} cannot be loaded: {error}", hint="it needs whole *.safetensors files beside config.json"
-        ) from error
+        raise ModelError(f"{folder} cannot be loaded: {error}", hint="it needs whole *.safetensors files beside config.json") from error
     if missing := sorted(loaded["missing_keys"]):
         raise ModelError(f"{folder} lacks {len(missing)} weights of its own model, such as {missing[0]}")
     return model.to(where).eval().requires_grad_(False)

@@ -126,7 +126,5 @@ def patch_grid(height: int, width: int, max_patches: int) -> tuple[int, int]:
     As the NaFlex preprocessing of SigLIP 2 (Tschannen et al., 2025, arXiv:2502.14786), found exactly, not by bisection.
     """
     steps = range(1, max_patches + 1)
-    grids = [(rows, -(-width * rows // height)) for rows in steps] + [
-        (-(-height * cols // width), cols) for cols in steps
-    ]
+    grids = [(rows, -(-width * rows // height)) for rows in steps] + [(-(-height * cols // width), cols) for cols in steps]
     return max((grid for grid in grids if grid[0] * grid[1] <= max_patches), key=sum)

@@ -10,9 +10,7 @@ from memory.encoders.color import ColorEncoder
 NAMES = ("color",)
 
 
-def load_encoder(
-    name: str, *, offline: bool = False, device: str = "auto", dtype: str = "auto", batch: int = 16
-) -> Encoder:
+def load_encoder(name: str, *, offline: bool = False, device: str = "auto", dtype: str = "auto", batch: int = 16) -> Encoder:
     """The encoder of a name in NAMES, of a checkpoint folder, or of a hub id (owner/name).
 
     Raises:
