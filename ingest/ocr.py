@@ -12,7 +12,7 @@ import numpy as np
 from footage import Clip, ConfigError, TextRow, TimeSpan
 from footage.arrays import AnyArray, Pixels
 from ingest.ocr_engine import Engine, RapidOcrEngine
-from ingest.ocr_lines import Box, Line, LineTrack, joined, letter_colours, overlap
+from ingest.ocr_lines import Box, Line, LineTrack, covered, joined, letter_colours, shared_px
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,9 @@ class OcrConfig:
     """Larger pictures are reduced to this, to find lines only; they are recognised at full size."""
     min_score: float = 0.6
     """Recogniser's confidence below which a line is no text."""
-    min_change: float = 6.0
-    """Mean change of luma (0 to 255) in a cell of 8 x 8 pixels from which on it is read again."""
+    min_change: float = 12.0
+    """Root mean square change of luma (0 to 255) in a cell of 8 x 8 pixels from which on it is read again: above what
+    codecs do to a still picture, below a letter."""
     max_changed: float = 0.6
     """Share of the picture above which all of it is read."""
     threads: int = 1
@@ -88,7 +89,7 @@ class OcrSegment:
         return self._track.rows(self._recording_id, *self._size_px)
 
     def _look(self, pixels: Pixels) -> None:
-        """Bring words and luma up to date with one picture; unchanged when the engine fails."""
+        """Bring words and luma up to date with one picture; they stay as they are when the engine fails."""
         import cv2
 
         luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
@@ -96,32 +97,28 @@ class OcrSegment:
         if self._luma.shape != luma.shape:
             self._words, self._luma = [], luma ^ 0x80  # everything has changed
         changed = changed_cells(luma, self._luma, self._config.min_change)
-        regions = regions_to_read(changed, [word.box for word in self._words], self._size_px, self._config.max_changed)
-        words = [word for word in self._words if not any(overlap(word.box, region) for region in regions)]
-        for region in regions:
-            words += self._read(pixels, region, changed)
+        words = [word for word in self._words if not _is_changed(changed, word.box)]
+        boxes = [word.box for word in self._words]
+        for region in regions_to_read(changed, boxes, self._size_px, self._config.max_changed):
+            words = self._read(pixels, region, words)
         self._words = words
-        for left, top, right, bottom in regions:
-            self._luma[top:bottom, left:right] = luma[top:bottom, left:right]
+        pixels_changed = changed.repeat(CELL_PX, 0).repeat(CELL_PX, 1)[: luma.shape[0], : luma.shape[1]]
+        self._luma = np.where(pixels_changed, luma, self._luma)  # what creeps adds up until it is read again
 
-    def _read(self, pixels: Pixels, region: Box, changed: AnyArray) -> list[Line]:
-        """The words of one region; those in which no cell changed are not recognised anew."""
+    def _read(self, pixels: Pixels, region: Box, words: list[Line]) -> list[Line]:
+        """The words, with those of a region added; a word that is found again within more text gives way to it."""
         left, top, right, bottom = region
         scale = self._config.scale(self._size_px, region)
         picture = _resized(pixels[top:bottom, left:right], max(1.0, scale))
         quads = self._engine.detect(_resized(picture, min(1.0, scale))) / min(1.0, scale)
         boxes = [_box(quad / max(1.0, scale) + np.array((left, top)), self._size_px) for quad in quads]
-        known = [None if _is_changed(changed, box) else self._known(box) for box in boxes]
-        new = [i for i, word in enumerate(known) if word is None]
-        words = [word for word in known if word]
+        new = [i for i, box in enumerate(boxes) if not any(covered(box, word.box) > 0.7 for word in words)]
+        words = [word for word in words if not any(covered(word.box, boxes[i]) > 0.7 for i in new)]
         for i, (text, score) in zip(new, self._engine.recognise(picture, quads[new]), strict=True):
             if score >= self._config.min_score and any(map(str.isalnum, text)):
                 x0, y0, x1, y1 = boxes[i]
                 words.append(Line(" ".join(text.split()), score, boxes[i], *letter_colours(pixels[y0:y1, x0:x1])))
         return words
-
-    def _known(self, box: Box) -> Line | None:
-        return next((word for word in self._words if overlap(word.box, box) > 0.8), None)
 
 
 def _resized(picture: AnyArray, scale: float) -> AnyArray:
@@ -153,8 +150,8 @@ def changed_cells(luma: AnyArray, before: AnyArray, min_change: float) -> AnyArr
     change = cv2.absdiff(luma, before)
     change = cv2.copyMakeBorder(change, 0, -height % CELL_PX, 0, -width % CELL_PX, cv2.BORDER_REFLECT)
     rows, columns = change.shape[0] // CELL_PX, change.shape[1] // CELL_PX
-    means = change.reshape(rows, CELL_PX, columns, CELL_PX).mean((1, 3))
-    return (means >= min_change).astype(np.uint8)
+    squares = np.square(change, dtype=np.float32).reshape(rows, CELL_PX, columns, CELL_PX)
+    return (squares.mean((1, 3)) >= min_change**2).astype(np.uint8)
 
 
 def _is_changed(changed: AnyArray, box: Box) -> bool:
@@ -171,8 +168,8 @@ def regions_to_read(changed: AnyArray, words: Sequence[Box], size_px: tuple[int,
     cells = [(x * CELL_PX, y * CELL_PX, (x + w) * CELL_PX, (y + h) * CELL_PX) for x, y, w, h, _ in stats]
     if len(cells) > MAX_REGIONS:
         return [(0, 0, *size_px)]
-    wide = [_padded(word, (word[3] - word[1]) // 2, size_px) for word in words]
-    regions = grown([_padded(cell, MARGIN_PX, size_px) for cell in cells], wide)
+    wide = [(left - bottom + top, top, right + bottom - top, bottom) for left, top, right, bottom in words]
+    regions = [_clipped(region, size_px) for region in grown([_padded(cell) for cell in cells], wide)]
     area = sum((right - left) * (bottom - top) for left, top, right, bottom in regions)
     return [(0, 0, *size_px)] if area > max_share * size_px[0] * size_px[1] else regions
 
@@ -182,7 +179,7 @@ def grown(regions: Sequence[Box], words: Sequence[Box]) -> list[Box]:
     apart: list[Box] = []
     for region in regions:
         while True:
-            touched = [box for box in (*apart, *words) if overlap(region, box)]
+            touched = [box for box in (*apart, *words) if shared_px(region, box)]
             apart = [box for box in apart if box not in touched]
             lefts, tops, rights, bottoms = zip(region, *touched, strict=True)
             hull = (min(lefts), min(tops), max(rights), max(bottoms))
@@ -193,11 +190,9 @@ def grown(regions: Sequence[Box], words: Sequence[Box]) -> list[Box]:
     return apart
 
 
-def _padded(box: Box, margin_px: int, size_px: tuple[int, int]) -> Box:
-    left, top, right, bottom = box
-    return (
-        max(0, left - margin_px),
-        max(0, top - margin_px),
-        min(size_px[0], right + margin_px),
-        min(size_px[1], bottom + margin_px),
-    )
+def _padded(box: Box) -> Box:
+    return box[0] - MARGIN_PX, box[1] - MARGIN_PX, box[2] + MARGIN_PX, box[3] + MARGIN_PX
+
+
+def _clipped(box: Box, size_px: tuple[int, int]) -> Box:
+    return max(0, box[0]), max(0, box[1]), min(size_px[0], box[2]), min(size_px[1], box[3])

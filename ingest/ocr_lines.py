@@ -30,13 +30,14 @@ class Line:
     ground: Colour
 
 
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union."""
+def shared_px(a: Box, b: Box) -> int:
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+    return width * height if width > 0 and height > 0 else 0
+
+
+def covered(a: Box, b: Box) -> float:
+    """The share of a that lies in b."""
+    return shared_px(a, b) / ((a[2] - a[0]) * (a[3] - a[1]))
 
 
 def _distance_px(a: Box, b: Box) -> int:
@@ -104,7 +105,8 @@ class _Row:
 
     def stands(self, line: Line) -> bool:
         """The same text at the same place."""
-        return overlap(self.readings[-1].box, line.box) > 0.3 and _alike(_letters(self.best.text), _letters(line.text))
+        same_place = covered(line.box, self.readings[-1].box) > 0.5
+        return same_place and _alike(_letters(self.best.text), _letters(line.text))
 
     def is_typed(self, line: Line) -> bool:
         """The same line with more letters, and no pause before them."""

@@ -1,6 +1,6 @@
 """A question taken apart by rules: what to look for, what kind of answer, where on the picture, in which order.
 
-It always works, in microseconds and without a model; a language model may later refine what it finds.
+It always works, in about a millisecond and without a model; a language model may later refine what it finds.
 """
 
 import re

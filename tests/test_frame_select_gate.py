@@ -1,13 +1,9 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from contracts_encode import clip_of, noise
 from contracts_select import check_gate
 
 from frame_select.gate import ChangeGate, GateConfig, KeepAllGate, cell_means
-
-REAL = Path(__file__).parents[2] / "shared" / "videos" / "real"
 
 
 def room(T, *, seed=0):
@@ -117,13 +113,12 @@ def test_a_gate_needs_usable_settings():
         GateConfig(min_change=0)
 
 
-def sampled(name):
+def sampled(path):
     """One frame a second of a real clip, at most 448 px wide, with its times."""
-    av = pytest.importorskip("av")
-    if not (REAL / name).exists():
-        pytest.skip("the real footage is not here")
+    import av
+
     pixels, times_s = [], []
-    with av.open(str(REAL / name)) as container:
+    with av.open(str(path)) as container:
         for frame in container.decode(video=0):
             if frame.time >= len(times_s) - 1e-6:
                 pixels.append(frame.reformat(width=448, height=252, format="rgb24", interpolation="AREA").to_ndarray())
@@ -142,9 +137,9 @@ def kept_times_s(pixels, times_s, *, segment_s=60, clip_frames=16):
     return times_s[kept]
 
 
-def test_every_visit_of_a_real_camera_is_seen_within_a_second():
+def test_every_visit_of_a_real_camera_is_seen_within_a_second(shared_videos):
     visits = [(5.9, 20.1), (22.7, 45.1), (50.6, 70.1), (74.6, 87.1), (92.7, 120.1), (123.6, 136.2)]
-    seen_s = kept_times_s(*sampled("persons_one_by_one.mp4"))
+    seen_s = kept_times_s(*sampled(shared_videos / "real" / "persons_one_by_one.mp4"))
     for start_s, end_s in visits:
         inside = seen_s[(seen_s >= start_s) & (seen_s <= end_s)]
         assert inside[0] - start_s <= 1.0
@@ -152,9 +147,9 @@ def test_every_visit_of_a_real_camera_is_seen_within_a_second():
 
 
 @pytest.mark.slow
-def test_twenty_minutes_of_a_fixed_camera_cost_a_tenth_where_nothing_happens():
+def test_twenty_minutes_of_a_fixed_camera_cost_a_tenth_where_nothing_happens(shared_videos):
     visits = [(97.2, 124.7), (268.8, 291.2), (431.8, 444.4), (702.8, 717.2), (907.8, 920.4), (1103.5, 1123.2)]
-    pixels, times_s = sampled("surveillance_20min.mp4")
+    pixels, times_s = sampled(shared_videos / "real" / "surveillance_20min.mp4")
     seen_s = kept_times_s(pixels, times_s)
     empty, kept_empty = (sum(all(not a <= t <= b for a, b in visits) for t in times) for times in (times_s, seen_s))
     assert empty >= 10 * kept_empty

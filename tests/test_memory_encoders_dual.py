@@ -21,6 +21,8 @@ def no_network(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError(f"the network was tried: {args}")
 
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # it is our own doing that is looked at
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
@@ -268,6 +270,14 @@ def test_gaps_in_the_preprocessing_are_filled_from_the_model(folders, copied):
     config = json.loads((copied / "config.json").read_text())
     whole, bare = (Preprocess.of(folder, config).inputs(pixels) for folder in (folders["siglip"], copied))
     assert np.array_equal(whole["pixel_values"], bare["pixel_values"])
+
+
+def test_sizes_may_be_plain_numbers(folders, tmp_path):
+    folder = shutil.copytree(folders["clip"], tmp_path / "clip")
+    path = folder / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"size": 32, "crop_size": 32}))
+    config = json.loads((folder / "config.json").read_text())
+    assert Preprocess.of(folder, config) == Preprocess.of(folders["clip"], config)
 
 
 def test_a_processor_configuration_of_transformers_5_is_read(folders, copied):

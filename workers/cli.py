@@ -368,20 +368,18 @@ def _error_text(error: FootageError) -> str:
 
 def main() -> None:
     """Entry point: errors for the user become two lines and an exit code, never a traceback."""
-    import click
-
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except FootageError as error:
         print(_error_text(error), file=sys.stderr)
         sys.exit(error.exit_code)
-    except click.ClickException as error:  # a flag or argument that does not fit
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("interrupted: what was committed is kept; run the same command again to go on", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except typer.TyperException as error:  # a flag or argument that does not fit
+        error.show()
+        sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of our output went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

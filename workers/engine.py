@@ -147,7 +147,7 @@ class Library:
             scope = self._narrowed(question, scope)
         answer = ask(
             Question(question), store=self.store, generation=self.generation(scope), encoder=self.encoder,
-            selector=selector(s.selector), answerer=self._answerer(), budget=Budget(budget or s.budget),
+            selector=selector(s.selector, tokens_per_carrier=self.settings.index.tokens_per_carrier), answerer=self._answerer(), budget=Budget(budget or s.budget),
             fetcher=self.fetcher() if s.ground else None, scope=scope, moments=moments or s.moments, names=self._naming(scope),
         )  # fmt: skip
         self._keep(question, answer)

@@ -53,7 +53,9 @@ class Preprocess:
             patch_px = int(given.get("patch_size") or vision.get("patch_size") or 16)
             return cls(**common, patch_px=patch_px, max_patches=int(given.get("max_num_patches") or 256))
         side = int(vision.get("image_size") or 224)
-        size = given.get("size") or ({"shortest_edge": side} if is_clip else side)
+        size = given.get("size") or side
+        if is_clip and isinstance(size, int):
+            size = {"shortest_edge": size}
         crop = _rectangle(given.get("crop_size") or side) if given.get("do_center_crop", is_clip) else None
         if isinstance(size, dict) and "shortest_edge" in size:
             made = cls(**common, short_side_px=int(size["shortest_edge"]), crop_px=crop or (side, side))

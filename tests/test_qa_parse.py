@@ -1,0 +1,68 @@
+"""Questions taken apart by rules."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qa.parse import parse, stem, word_list
+
+
+def test_content_words_are_kept_and_function_words_dropped() -> None:
+    assert parse("When does she first draw the diagrams on the whiteboard?").words == ("she", "draw", "diagram", "whiteboard")[1:]
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("Which web address is visited?", "url"),
+        ("Which file is open in the editor?", "file"),
+        ("Which version number is reported?", "version"),
+        ("What is the build number?", "number"),
+        ("Which function is named next to it?", "function"),
+        ("Which command is typed first?", "command"),
+        ("How much does it cost, what is the price?", "money"),
+        ("Which warning appears?", "warning"),
+    ],
+)
+def test_the_kind_of_answer_is_told_from_the_question(question: str, kind: str) -> None:
+    asked = parse(question)
+    assert kind in asked.answer_types
+    assert asked.wants_text
+
+
+def test_place_size_colour_order_and_quotes_are_heard() -> None:
+    asked = parse('Which large white title stands at the bottom left, next to "Running", and comes second?')
+    assert asked.place == (0.0, 1.0)
+    assert asked.is_large
+    assert asked.colours == ("white",)
+    assert asked.order == 1
+    assert asked.phrases == ("Running",)
+
+
+def test_a_question_about_pictures_wants_no_text() -> None:
+    assert not parse("When is the dog out of the picture?").wants_text
+    assert parse("When is the dog out of the picture?").wants_time
+
+
+@pytest.mark.parametrize(("text", "time_s"), [("What colour is it at 1:15?", 75.0), ("what is shown at 12.5 s", 12.5), ("what happens at noon", None)])
+def test_a_time_named_in_the_question_is_read(text: str, time_s: float | None) -> None:
+    assert parse(text).at_s == time_s
+
+
+def test_words_of_names_addresses_and_code_are_also_taken_in_parts() -> None:
+    assert word_list("search_spec.js") == ["search_spec.js", "search", "spec", "js"]
+    assert {"todo", "mvc"} <= set(word_list("todoMvc"))
+    assert {"cypress.io", "cypress", "io"} <= set(word_list("https://cypress.io"))
+
+
+def test_plurals_and_verb_forms_meet() -> None:
+    assert stem("bottles") == stem("bottle")
+    assert stem("typed") == stem("types")
+    assert stem("studies") == "study"
+    assert stem("glass") == "glass"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=200))
+def test_every_text_can_be_parsed(text: str) -> None:
+    parse(text)
