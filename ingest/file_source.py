@@ -14,11 +14,12 @@ from footage.frames import Clip, Frame
 from footage.questions import Redecode
 from footage.recordings import Gap, Recording, Segment, TextRow
 from footage.timespan import TimeSpan, clock
-from ingest.decode import Decoder, PyAvDecoder, decoder
+from ingest.decode import Decoder, PyAvDecoder, decoder, fitted_px
 from ingest.packets import PacketTable, content_id, scan
 from ingest.subtitles import container_subtitles, sidecar_subtitles
 
 DAMAGED = "damaged: no frame could be decoded"
+CLIP_BYTES = 64 << 20  # a clip's pixels at most: 10 frames of 1080p, a minute of 640x360
 CUT_OFF = "cut off: the file ends before its index says"
 
 
@@ -32,8 +33,8 @@ class SamplingConfig:
     """"exact", or "keyframes": only frames that decode on their own, many times faster, late by up to a key-frame interval."""
     segment_s: float = 60.0
     """Least length of a unit of work; it is prolonged to the next key frame."""
-    clip_frames: int = 16
-    """Most frames handed on at once: bounds memory, and what a gate can overlook."""
+    clip_frames: int = 64
+    """Most frames handed on at once; large frames come in shorter clips (CLIP_BYTES). A gate keeps the first of each."""
     decoder: str = "pyav"
     threads: int = 0
     """Decoding threads; 0: as many as there are cores."""
@@ -84,6 +85,8 @@ class FileSource:
 
     def clips(self, segment: Segment) -> Iterator[Clip | Gap]:
         samples, gaps = self._samples(segment.span)
+        width, height = fitted_px(self.table.width_px, self.table.height_px, self.max_side_px)
+        most = min(self.config.clip_frames, max(1, CLIP_BYTES // (width * height * 3)))
         batch: list[tuple[_Sample, Pixels]] = []
         for got in self._decoded(samples):
             if isinstance(got, Gap):
@@ -92,7 +95,7 @@ class FileSource:
                 batch = []
             else:
                 batch.append(got)
-            if len(batch) == self.config.clip_frames:
+            if len(batch) == most:
                 yield from self._clip(batch)
                 batch = []
         yield from self._clip(batch)

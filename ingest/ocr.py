@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footage import Clip, ConfigError, TextRow, TimeSpan
+from footage import Clip, ConfigError, ModelError, TextRow, TimeSpan
 from footage.arrays import AnyArray, Pixels
 from ingest.ocr_engine import Engine, RapidOcrEngine
 from ingest.ocr_lines import Box, Line, LineTrack, covered, joined, letter_colours, shared_px
@@ -80,7 +80,7 @@ class OcrSegment:
             span = TimeSpan(float(start_s), float(end_s))
             try:
                 self._look(pixels)
-            except Exception as error:  # whatever the engine throws: one picture must not cost the file
+            except ModelError as error:
                 log.warning("picture not read recording=%s span=%s error=%r", self._recording_id, span, error)
             self._track.add(joined(self._words), span)
 
@@ -97,23 +97,23 @@ class OcrSegment:
         if self._luma.shape != luma.shape:
             self._words, self._luma = [], luma ^ 0x80  # everything has changed
         changed = changed_cells(luma, self._luma, self._config.min_change)
-        words = [word for word in self._words if not _is_changed(changed, word.box)]
+        words = [word for word in self._words if not _is_changed(changed, _with_neighbours(word.box))]
         boxes = [word.box for word in self._words]
         for region in regions_to_read(changed, boxes, self._size_px, self._config.max_changed):
-            words = self._read(pixels, region, words)
+            words = self._read(pixels, region, changed, words)
         self._words = words
         pixels_changed = changed.repeat(CELL_PX, 0).repeat(CELL_PX, 1)[: luma.shape[0], : luma.shape[1]]
         self._luma = np.where(pixels_changed, luma, self._luma)  # what creeps adds up until it is read again
 
-    def _read(self, pixels: Pixels, region: Box, words: list[Line]) -> list[Line]:
-        """The words, with those of a region added; a word that is found again within more text gives way to it."""
+    def _read(self, pixels: Pixels, region: Box, changed: AnyArray, words: list[Line]) -> list[Line]:
+        """The words, with what is new in a region; a word that is read again within more text gives way to it."""
         left, top, right, bottom = region
         scale = self._config.scale(self._size_px, region)
         picture = _resized(pixels[top:bottom, left:right], max(1.0, scale))
         quads = self._engine.detect(_resized(picture, min(1.0, scale))) / min(1.0, scale)
         boxes = [_box(quad / max(1.0, scale) + np.array((left, top)), self._size_px) for quad in quads]
-        new = [i for i, box in enumerate(boxes) if not any(covered(box, word.box) > 0.7 for word in words)]
-        words = [word for word in words if not any(covered(word.box, boxes[i]) > 0.7 for i in new)]
+        new = [i for i, box in enumerate(boxes) if _is_changed(changed, box) or not any(covered(box, word.box) > 0.5 for word in words)]
+        words = [word for word in words if not any(covered(word.box, boxes[i]) > 0.5 for i in new)]
         for i, (text, score) in zip(new, self._engine.recognise(picture, quads[new]), strict=True):
             if score >= self._config.min_score and any(map(str.isalnum, text)):
                 x0, y0, x1, y1 = boxes[i]
@@ -154,8 +154,14 @@ def changed_cells(luma: AnyArray, before: AnyArray, min_change: float) -> AnyArr
     return (squares.mean((1, 3)) >= min_change**2).astype(np.uint8)
 
 
+def _with_neighbours(word: Box) -> Box:
+    """As far to the sides as the next word of the line may stand."""
+    left, top, right, bottom = word
+    return left - (bottom - top), top, right + (bottom - top), bottom
+
+
 def _is_changed(changed: AnyArray, box: Box) -> bool:
-    left, top, right, bottom = box
+    left, top, right, bottom = (max(0, side) for side in box)
     return bool(changed[top // CELL_PX : -(-bottom // CELL_PX), left // CELL_PX : -(-right // CELL_PX)].any())
 
 
@@ -168,8 +174,8 @@ def regions_to_read(changed: AnyArray, words: Sequence[Box], size_px: tuple[int,
     cells = [(x * CELL_PX, y * CELL_PX, (x + w) * CELL_PX, (y + h) * CELL_PX) for x, y, w, h, _ in stats]
     if len(cells) > MAX_REGIONS:
         return [(0, 0, *size_px)]
-    wide = [(left - bottom + top, top, right + bottom - top, bottom) for left, top, right, bottom in words]
-    regions = [_clipped(region, size_px) for region in grown([_padded(cell) for cell in cells], wide)]
+    whole_words = [_with_neighbours(word) for word in words]
+    regions = [_clipped(region, size_px) for region in grown([_padded(cell) for cell in cells], whole_words)]
     area = sum((right - left) * (bottom - top) for left, top, right, bottom in regions)
     return [(0, 0, *size_px)] if area > max_share * size_px[0] * size_px[1] else regions
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from footage import ConfigError
+from footage import ConfigError, ModelError
 from footage.arrays import AnyArray
 
 MODELS = {"Det": "PP-OCRv6_det_small.onnx", "Rec": "PP-OCRv6_rec_small.onnx"}
@@ -22,7 +22,10 @@ SETTINGS = {
 
 
 class Engine(Protocol):
-    """Pictures are uint8 (H, W, 3) RGB, quads float32 (N, 4, 2): corners in pixels, clockwise from top left."""
+    """Pictures are uint8 (H, W, 3) RGB, quads float32 (N, 4, 2): corners in pixels, clockwise from top left.
+
+    Both raise ModelError when a picture cannot be read.
+    """
 
     def detect(self, picture: AnyArray) -> AnyArray:
         """Quads around the words or lines; N may be 0."""
@@ -64,8 +67,11 @@ class RapidOcrEngine:
         import cv2
 
         height, width = picture.shape[:2]
-        picture = cv2.copyMakeBorder(picture, 0, -height % 32, 0, -width % 32, cv2.BORDER_REPLICATE)  # 5 halvings
-        found = self._rapid(_bgr(picture), use_det=True, use_cls=False, use_rec=False).boxes
+        try:
+            picture = cv2.copyMakeBorder(picture, 0, -height % 32, 0, -width % 32, cv2.BORDER_REPLICATE)  # 5 halvings
+            found = self._rapid(_bgr(picture), use_det=True, use_cls=False, use_rec=False).boxes
+        except Exception as error:  # RapidOCR, onnxruntime, OpenCV and shapely have no base in common
+            raise ModelError(f"no lines can be looked for in a picture of {width} x {height}: {error!r}") from error
         if found is None:
             return np.zeros((0, 4, 2), np.float32)
         return np.minimum(np.asarray(found, np.float32), np.array([width, height], np.float32))
@@ -73,7 +79,10 @@ class RapidOcrEngine:
     def recognise(self, picture: AnyArray, quads: AnyArray) -> list[tuple[str, float]]:
         if not len(quads):
             return []
-        found = self._rapid.recognize_txt(self._rapid.crop_text_regions(_bgr(picture), quads))
+        try:
+            found = self._rapid.recognize_txt(self._rapid.crop_text_regions(_bgr(picture), quads))
+        except Exception as error:  # as above
+            raise ModelError(f"{len(quads)} lines cannot be read: {error!r}") from error
         return list(zip(found.txts, map(float, found.scores), strict=True))
 
 

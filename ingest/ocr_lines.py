@@ -97,16 +97,18 @@ class _Row:
     since_s: float
     """When its present text was first read: later than start_s where it was typed."""
     readings: list[Line]
-    """Of its present text, repetitions left out."""
+    """Of its present text, in time order, repetitions left out."""
+    stood_s: dict[str, float]
+    """Seconds of each text among them, weighed by score. The row has the heaviest: OCR noise passes, a change stays."""
+    letters: str = ""
 
     @property
-    def best(self) -> Line:
-        return max(self.readings, key=lambda line: line.score)
+    def text(self) -> str:
+        return max(self.stood_s, key=lambda text: self.stood_s[text])
 
     def stands(self, line: Line) -> bool:
         """The same text at the same place."""
-        same_place = covered(line.box, self.readings[-1].box) > 0.5
-        return same_place and _alike(_letters(self.best.text), _letters(line.text))
+        return covered(line.box, self.readings[-1].box) > 0.5 and _alike(self.letters, _letters(line.text))
 
     def is_typed(self, line: Line) -> bool:
         """The same line with more letters, and no pause before them."""
@@ -114,19 +116,20 @@ class _Row:
         height = was[3] - was[1]
         same_place = abs(was[0] - now[0]) < height and abs(was[1] - now[1]) < height / 2
         paused = self.end_s - self.since_s > TYPING_PAUSE_S
-        return same_place and not paused and _grown(_letters(self.best.text), _letters(line.text))
+        return same_place and not paused and _grown(self.letters, _letters(line.text))
 
     def moved(self, line: Line) -> bool:
         """The same text elsewhere: it scrolls."""
         letters = _letters(line.text)
-        return len(letters) > 2 and _letters(self.best.text) == letters
+        return len(letters) > 2 and self.letters == letters
 
     def see(self, line: Line, span: TimeSpan) -> None:
-        if self.is_typed(line):
-            self.readings, self.since_s = [], span.start_s
+        if self.readings and self.is_typed(line):
+            self.readings, self.stood_s, self.since_s = [], {}, span.start_s
         if not self.readings or line != self.readings[-1]:
             self.readings.append(line)
-        self.end_s = span.end_s
+        self.stood_s[line.text] = self.stood_s.get(line.text, 0.0) + line.score * span.duration_s
+        self.end_s, self.letters = span.end_s, _letters(self.text)
 
 
 class LineTrack:
@@ -143,7 +146,9 @@ class LineTrack:
         new, rows = list(lines), list(self._open)
         for same in (_Row.is_typed, _Row.stands, _Row.moved):
             new, rows = self._matched(new, rows, same, span)
-        self._open += [_Row(span.start_s, span.end_s, span.start_s, [line]) for line in new]
+        for line in new:
+            self._open.append(_Row(span.start_s, span.end_s, span.start_s, [], {}))
+            self._open[-1].see(line, span)
 
     @staticmethod
     def _matched(lines: list[Line], rows: list[_Row], same: Callable[[_Row, Line], bool], span: TimeSpan) -> tuple[list[Line], list[_Row]]:
@@ -161,17 +166,17 @@ class LineTrack:
 
     def rows(self, recording_id: str, width_px: int, height_px: int) -> list[TextRow]:
         """By start, then in reading order. May be called again after more was added."""
-        rows = sorted([*self._closed, *self._open], key=lambda row: (row.start_s, row.best.box[1], row.best.box[0]))
+        rows = sorted([*self._closed, *self._open], key=lambda row: (row.start_s, row.readings[0].box[1], row.readings[0].box[0]))
         return [_text_row(row, recording_id, width_px, height_px) for row in rows]
 
 
 def _text_row(row: _Row, recording_id: str, width_px: int, height_px: int) -> TextRow:
-    """Text and colours of the best reading, the mean score, the median box."""
-    best, span = row.best, TimeSpan(row.start_s, row.end_s)
+    """The mean score and median box of its readings; colours of the surest one that has the row's text."""
+    best = max((line for line in row.readings if line.text == row.text), key=lambda line: line.score)
     left, top, right, bottom = np.median([line.box for line in row.readings], axis=0).tolist()
     box = (left / width_px, top / height_px, right / width_px, bottom / height_px)
     score = float(np.mean([line.score for line in row.readings]))
-    return TextRow(recording_id, span, "ocr", best.text, score, box, best.ink, best.ground)
+    return TextRow(recording_id, TimeSpan(row.start_s, row.end_s), "ocr", best.text, score, box, best.ink, best.ground)
 
 
 def letter_colours(pixels: Pixels) -> tuple[Colour, Colour]:

@@ -1,5 +1,6 @@
 """One SQLite file: opened, brought up to date, transactions, and its errors in words."""
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from footage.errors import StoreError
 from memory.schema import MIGRATIONS
 from memory.text_search import fold
 
+log = logging.getLogger(__name__)
 BUSY_S = 30.0  # a checkpoint of another process may take this long; longer is an error
 
 
@@ -76,6 +78,7 @@ class Database:
         if version < len(MIGRATIONS) and read_only:
             raise StoreError(found, hint="open it once for writing to bring it up to date: run `footage index` on it")
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
+            log.debug("migrating %s to version=%d", self._path, number)
             try:
                 self._connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
             finally:
@@ -91,7 +94,8 @@ def _connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def _connect_reader(path: Path) -> sqlite3.Connection:
-    """SQLite puts its shared memory file beside the catalogue; where it may not and nobody writes, it reads without."""
+    """SQLite puts its -shm and -wal files beside the catalogue. Where it may not, and nobody writes, it reads without
+    them, and does not see what is written later."""
     connection = _connect(path, "mode=ro")
     try:
         connection.execute("PRAGMA user_version").fetchone()

@@ -1,5 +1,6 @@
 """The segment files of a library: written once, opened by many, swept after a crash."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -11,6 +12,7 @@ from memory.durable import LEFTOVER, path_part, write_durably
 from memory.segment_file import SegmentFile, content_hash, pack
 from memory.view import SegmentFacts
 
+log = logging.getLogger(__name__)
 SUFFIX = ".safetensors"
 
 
@@ -56,7 +58,10 @@ class SegmentFolder:
         """Remove what a crash left: unfinished files, and finished ones whose row was never committed."""
         named = {facts.file for facts in kept}
         found = (path for path in self._directory.glob("segments/*/*/*") if path.suffix in (SUFFIX, LEFTOVER))
-        self.remove({path.relative_to(self._directory).as_posix() for path in found} - named)
+        leftovers = {path.relative_to(self._directory).as_posix() for path in found} - named
+        if leftovers:
+            log.info("swept leftovers=%d of a writer that did not finish in %s", len(leftovers), self._directory)
+        self.remove(leftovers)
 
     def damaged(self, kept: Iterable[SegmentFacts]) -> Iterator[tuple[SegmentFacts, str]]:
         """Reads every file whole; those that are "missing" or "damaged"."""

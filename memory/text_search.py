@@ -115,7 +115,9 @@ def wordings_in_ram(texts: Iterable[str]) -> sqlite3.Connection:
     connection.create_function("fold", 1, fold, deterministic=True)
     connection.executescript("".join(MIGRATIONS))
     rows = ((text, squeeze(text), fold(text)) for text in sorted(texts))
+    connection.execute("BEGIN")  # FTS5 writes its index at every commit
     connection.executemany("INSERT INTO wordings (text, squeezed, folded) VALUES (?, ?, ?)", rows)
+    connection.execute("COMMIT")
     return connection
 
 

@@ -377,6 +377,12 @@ class StoreContract:
         assert [row.text for row in store.texts(match="IMG_2031.mp4")] == ["IMG_2031.mp4"]
         assert [row.text for row in store.texts(match="2031mp")] == ["IMG_2031.mp4"]
 
+    def test_two_readings_of_one_line_are_found_as_one(self, store: Any) -> None:
+        store.add(recording_of(), "door.mp4")
+        readings = (text_of("EXIT DOOR", 0, 2), text_of("EXITDOOR", 2, 4), text_of("Exit door", 4, 6))
+        put(store, segment_of(texts=(*readings, text_of("doorbell", 7, 8))))
+        assert spans(store.texts(match="door")) == [(0, 6)]
+
     def test_text_without_spaces_between_words_is_found_by_its_characters(self, store: Any) -> None:
         say(store, "紧急出口在左边", "한국어 자막", "入口")
         assert [row.text for row in store.texts(match="出口")] == ["紧急出口在左边"]

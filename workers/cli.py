@@ -378,7 +378,7 @@ def main() -> None:
         print("interrupted: what was committed is kept; run the same command again to go on", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except typer.TyperException as error:  # a flag or argument that does not fit
-        error.show()
+        error.show()  # type: ignore[attr-defined]  # only the vendored class declares it
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of our output went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
