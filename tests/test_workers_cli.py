@@ -150,10 +150,9 @@ def wait_for_segments(place: Path, count: int, process: subprocess.Popen[bytes])
 
 def killed_and_resumed(film: Path, place: Path, kills: list[int]) -> list[dict]:
     for count in kills:
-        process = start_indexing(film, place)
-        wait_for_segments(place, count, process)
-        process.kill()
-        process.wait()
+        with start_indexing(film, place) as process:
+            wait_for_segments(place, count, process)
+            process.kill()
     footage("index", film, "-l", place, env={"FOOTAGE_SAMPLING__SEGMENT_S": "2"})
     return contents(place)
 
@@ -170,19 +169,18 @@ def test_ten_kills_at_random_moments_give_the_same_library(film: Path, tmp_path:
     rng = random.Random(11)
     footage("index", film, "-l", tmp_path / "clean", env={"FOOTAGE_SAMPLING__SEGMENT_S": "2"})
     for _ in range(10):
-        process = start_indexing(film, tmp_path / "killed")
-        time.sleep(rng.uniform(0.5, 3.0))
-        process.kill()
-        process.wait()
+        with start_indexing(film, tmp_path / "killed") as process:
+            time.sleep(rng.uniform(0.5, 3.0))
+            process.kill()
     footage("index", film, "-l", tmp_path / "killed", env={"FOOTAGE_SAMPLING__SEGMENT_S": "2"})
     assert contents(tmp_path / "killed") == contents(tmp_path / "clean")
 
 
 def test_ctrl_c_leaves_a_sound_library_and_says_how_to_go_on(film: Path, tmp_path: Path) -> None:
-    process = start_indexing(film, tmp_path / "lib")
-    wait_for_segments(tmp_path / "lib", 2, process)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    with start_indexing(film, tmp_path / "lib") as process:
+        wait_for_segments(tmp_path / "lib", 2, process)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode in (130, 0)  # 0: it was done before the signal came
     assert process.returncode == 0 or b"run the same command again" in stderr
     assert footage("doctor", "-l", tmp_path / "lib").returncode == 0

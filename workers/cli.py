@@ -370,7 +370,10 @@ def main() -> None:
     """Entry point: errors for the user become two lines and an exit code, never a traceback."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(standalone_mode=False) or 0
+        if code == INTERRUPTED:  # the parser takes Ctrl-C for itself and leaves this code
+            raise KeyboardInterrupt
+        sys.exit(code)
     except FootageError as error:
         print(_error_text(error), file=sys.stderr)
         sys.exit(error.exit_code)
