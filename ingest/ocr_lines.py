@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +17,7 @@ Colour: TypeAlias = tuple[int, int, int]  # sRGB
 
 BRIDGE_S = 2.0  # a line that is missed for so long and comes back is one row: a pointer passed over it
 TYPING_PAUSE_S = 5.0  # a text that stood for longer was meant: what grows out of it is a row of its own
+TYPED_PER_S = 20.0  # letters; demos are sped up
 ALIKE = 0.85  # SequenceMatcher ratio above which two texts at one place are one text and OCR noise
 
 
@@ -74,17 +76,23 @@ def _letters(text: str) -> str:
 
 
 def _alike(a: str, b: str) -> bool:
-    """The same letters but for OCR noise. Digits must agree: a clock that ticks is a new text every second."""
+    """The same letters but for OCR noise: single slips far apart (west and east are two words).
+
+    Digits must agree: a clock that ticks is a new text every second.
+    """
     if a == b:
         return True
-    if re.sub(r"\D", "", a) != re.sub(r"\D", "", b) or abs(len(a) - len(b)) > 2:
+    if re.sub(r"\D", "", a) != re.sub(r"\D", "", b):
         return False
-    return SequenceMatcher(None, a, b, autojunk=False).ratio() >= ALIKE
+    matcher = SequenceMatcher(None, a, b, autojunk=False)
+    slips = [(i1, i2, j1, j2) for tag, i1, i2, j1, j2 in matcher.get_opcodes() if tag != "equal"]
+    small = all(i2 - i1 <= 2 and j2 - j1 <= 2 for i1, i2, j1, j2 in slips)
+    return small and all(b[0] - a[1] > 3 for a, b in pairwise(slips)) and matcher.ratio() >= ALIKE
 
 
 def _grown(old: str, new: str) -> bool:
-    """More letters were typed; the caret may have been read as a last letter of the old ones."""
-    return len(new) > len(old) and (new.startswith(old) or (len(old) > 2 and new.startswith(old[:-1])))
+    """More letters after the old ones, of which the caret may have been read as the last."""
+    return len(old) > 2 and len(new) > len(old) and (new.startswith(old) or new.startswith(old[:-1]))
 
 
 @dataclass(slots=True)
@@ -106,25 +114,26 @@ class _Row:
     def text(self) -> str:
         return max(self.stood_s, key=lambda text: self.stood_s[text])
 
-    def stands(self, line: Line) -> bool:
+    def is_typed(self, line: Line, span: TimeSpan) -> bool:
+        """The same line with more letters, no more than hands can type, and no pause before them."""
+        was, now, letters = self.readings[-1].box, line.box, _letters(line.text)
+        height = was[3] - was[1]
+        same_place = abs(was[0] - now[0]) < height and abs(was[1] - now[1]) < height / 2
+        if not same_place or not _grown(self.letters, letters):
+            return False
+        by_hand = len(letters) - len(self.letters) <= TYPED_PER_S * (span.start_s - self.since_s)
+        return by_hand and self.end_s - self.since_s <= TYPING_PAUSE_S
+
+    def stands(self, line: Line, _: TimeSpan) -> bool:
         """The same text at the same place."""
         return covered(line.box, self.readings[-1].box) > 0.5 and _alike(self.letters, _letters(line.text))
 
-    def is_typed(self, line: Line) -> bool:
-        """The same line with more letters, and no pause before them."""
-        was, now = self.readings[-1].box, line.box
-        height = was[3] - was[1]
-        same_place = abs(was[0] - now[0]) < height and abs(was[1] - now[1]) < height / 2
-        paused = self.end_s - self.since_s > TYPING_PAUSE_S
-        return same_place and not paused and _grown(self.letters, _letters(line.text))
-
-    def moved(self, line: Line) -> bool:
+    def moved(self, line: Line, _: TimeSpan) -> bool:
         """The same text elsewhere: it scrolls."""
-        letters = _letters(line.text)
-        return len(letters) > 2 and self.letters == letters
+        return len(self.letters) > 2 and self.letters == _letters(line.text)
 
     def see(self, line: Line, span: TimeSpan) -> None:
-        if self.readings and self.is_typed(line):
+        if self.readings and self.is_typed(line, span):
             self.readings, self.stood_s, self.since_s = [], {}, span.start_s
         if not self.readings or line != self.readings[-1]:
             self.readings.append(line)
@@ -151,11 +160,13 @@ class LineTrack:
             self._open[-1].see(line, span)
 
     @staticmethod
-    def _matched(lines: list[Line], rows: list[_Row], same: Callable[[_Row, Line], bool], span: TimeSpan) -> tuple[list[Line], list[_Row]]:
+    def _matched(
+        lines: list[Line], rows: list[_Row], same: Callable[[_Row, Line, TimeSpan], bool], span: TimeSpan
+    ) -> tuple[list[Line], list[_Row]]:
         """Let every line continue the nearest row that is the same; returns the lines and rows that are left over."""
         left = []
         for line in lines:
-            found = [row for row in rows if same(row, line)]
+            found = [row for row in rows if same(row, line, span)]
             if not found:
                 left.append(line)
                 continue

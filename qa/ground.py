@@ -1,6 +1,7 @@
-"""Exact edges: sampling finds a text within a second, decoding around the edge finds the very frame.
+"""Exact edges: sampling finds a moment within a second, decoding around its edge finds the very frame.
 
-A row's box is compared, frame by frame, with how it looks inside its span; the edge is where the looks change for good.
+A text's box, or the whole picture, is compared frame by frame with how it looks inside the moment; the edge is where the
+looks change for good. Where they do not change clearly, the sampled edge stands.
 """
 
 from collections.abc import Sequence
@@ -19,63 +20,63 @@ from footage.timespan import TimeSpan
 REACH_S = 1.0  # sampling interval: the edge lies at most this far outside the first and the last sample
 STEP_S = 1 / 30
 SIDE_PX = 640
+LEAST_CHANGE = 4.0  # of colour, 0..255, between the two sides of an edge; compression noise stays below
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+Box = tuple[float, float, float, float]
 
 
 def ground(moment: Moment, row: TextRow | None, fetcher: Fetcher | None) -> Moment:
-    """The moment with its edges at the frames where the text comes and goes; unchanged where pixels cannot tell.
+    """The moment with its edges at the very frames where it begins and ends; unchanged where pixels cannot tell.
 
-    Costs two decodes of about a second of footage. Only for text read from the picture.
+    For text read from the picture, and for pictures that begin or end with a cut. Costs two decodes of about a second.
     """
-    if row is None or row.kind != "ocr" or row.box is None or fetcher is None:
-        return moment
-    extent = fetcher.extent(moment.recording_id)
-    if extent is None:
+    box = row.box if row is not None and row.kind == "ocr" else WHOLE if moment.kind == "image" else None
+    extent = None if fetcher is None or box is None else fetcher.extent(moment.recording_id)
+    if fetcher is None or box is None or extent is None:
         return moment
     try:
-        start_s = _edge(row, fetcher, extent, at_start=True)
-        end_s = _edge(row, fetcher, extent, at_start=False)
+        start_s = _edge(moment, box, fetcher, extent, at_start=True)
+        end_s = _edge(moment, box, fetcher, extent, at_start=False)
     except FootageError:  # damaged around here: the sampled edges stand
         return moment
     return replace(moment, span=TimeSpan(start_s, end_s)) if start_s < end_s else moment
 
 
-def _edge(row: TextRow, fetcher: Fetcher, extent: TimeSpan, *, at_start: bool) -> float:
-    """The time of the edge: searched one sampling interval outwards, from a picture well inside."""
-    sampled = row.span.start_s if at_start else row.span.end_s
+def _edge(moment: Moment, box: Box, fetcher: Fetcher, extent: TimeSpan, *, at_start: bool) -> float:
+    """The time of the edge, searched in the sampling interval before the sampled one, against a picture well inside."""
+    span = moment.span
+    sampled = span.start_s if at_start else span.end_s
     low, high = max(extent.start_s, sampled - REACH_S), min(extent.end_s, sampled)
-    if high - low < STEP_S or (at_start and sampled <= extent.start_s) or (not at_start and sampled >= extent.end_s - 1e-6):
+    if high - low < STEP_S or sampled <= extent.start_s or (not at_start and sampled >= extent.end_s - 1e-6):
         return sampled
-    times = np.arange(low, high, STEP_S).tolist()
-    inside = row.span.start_s if at_start else max(row.span.start_s, row.span.end_s - REACH_S)
-    frames = fetcher.fetch([Redecode(row.recording_id, t, SIDE_PX) for t in [inside, *times]])
-    looks = _differences(frames[0], frames[1:], row)
-    return _change(looks, frames[1:], sampled, at_start=at_start)
+    inside = span.start_s if at_start else max(span.start_s, span.end_s - REACH_S)
+    times = [inside, *np.arange(low, high, STEP_S).tolist()]
+    like, *frames = fetcher.fetch([Redecode(moment.recording_id, t, SIDE_PX) for t in times])
+    crop = _crop(like, box)
+    looks = np.array([float(np.abs(_crop(frame, box) - crop).mean()) for frame in frames])
+    return _change(looks, frames, sampled, at_start=at_start, is_cut=box == WHOLE)
 
 
-def _differences(like: Frame, frames: Sequence[Frame], row: TextRow) -> AnyArray:
-    """(n,) mean absolute difference of the row's box from how it looks in `like`, 0..255."""
-    crop = _crop(like, row)
-    return np.array([float(np.abs(_crop(frame, row) - crop).mean()) for frame in frames])
-
-
-def _crop(frame: Frame, row: TextRow) -> AnyArray:
+def _crop(frame: Frame, box: Box) -> AnyArray:
+    """(h, w, 3) float32 of a box, at least one pixel."""
     height, width = frame.pixels.shape[:2]
-    left, top, right, bottom = row.box or (0.0, 0.0, 1.0, 1.0)
+    left, top, right, bottom = box
     x0, x1 = int(left * width), max(int(left * width) + 1, round(right * width))
     y0, y1 = int(top * height), max(int(top * height) + 1, round(bottom * height))
-    return frame.pixels[y0:y1, x0:x1].astype(np.float32).mean(axis=2)
+    crop: AnyArray = frame.pixels[y0:y1, x0:x1].astype(np.float32)
+    return crop
 
 
-def _change(looks: AnyArray, frames: Sequence[Frame], sampled: float, *, at_start: bool) -> float:
-    """The split of the series into a near and a far part with the least spread inside the parts (Otsu, along time)."""
+def _change(looks: AnyArray, frames: Sequence[Frame], sampled: float, *, at_start: bool, is_cut: bool) -> float:
+    """The split of the series into a far and a near part with the least spread inside the parts (Otsu 1979, along time)."""
     series = looks if at_start else looks[::-1]
     n = len(series)
-    if n < 2 or float(series.max() - series.min()) < 6:  # the box looks the same throughout: pixels cannot tell
+    if n < 2:
         return sampled
     cost = [float(series[:k].var() * k + series[k:].var() * (n - k)) for k in range(1, n)]
     k = int(np.argmin(cost)) + 1
-    far, near = float(series[:k].mean()), float(series[k:].mean())
-    if far - near < 4:
+    rise = float(series[:k].mean() - series[k:].mean())
+    jump = float(series[k - 1] - series[k])
+    if rise < LEAST_CHANGE or (is_cut and jump < rise / 2):
         return sampled
-    frame = frames[k] if at_start else frames[n - k]
-    return frame.span.start_s
+    return (frames[k] if at_start else frames[n - k]).span.start_s

@@ -10,7 +10,7 @@ from workers.demo_film import QUESTIONS, Asked, write_film
 from workers.engine import Library, open_library
 from workers.export import contact_sheet, export_clip
 
-EDGE_S = 1.0  # an edge may be off by one sampling interval where pixels cannot tell it
+EDGE_S = 0.04 + 1e-6  # one frame
 
 
 def run_demo(folder: Path, emit: Callable[[dict[str, Any]], None] | None = None) -> bool:

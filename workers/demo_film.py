@@ -24,13 +24,13 @@ class Scene:
 
 
 SCENES = (
-    Scene(TimeSpan(0, 12), (70, 72, 78)),
-    Scene(TimeSpan(12, 20), (24, 24, 26), title="HARBOUR AT DAWN"),
-    Scene(TimeSpan(20, 47), (96, 110, 84)),
-    Scene(TimeSpan(47, 59), (25, 60, 200)),
-    Scene(TimeSpan(59, 78), (118, 92, 70)),
-    Scene(TimeSpan(78, 93), (86, 88, 92), sign="FERRY 47"),
-    Scene(TimeSpan(93, 120), (60, 64, 60)),
+    Scene(TimeSpan(0, 12.36), (70, 72, 78)),
+    Scene(TimeSpan(12.36, 20.2), (24, 24, 26), title="HARBOUR AT DAWN"),
+    Scene(TimeSpan(20.2, 46.88), (96, 110, 84)),
+    Scene(TimeSpan(46.88, 59.44), (25, 60, 200)),
+    Scene(TimeSpan(59.44, 78.04), (118, 92, 70)),
+    Scene(TimeSpan(78.04, 93.6), (86, 88, 92), sign="FERRY 47"),
+    Scene(TimeSpan(93.6, 120), (60, 64, 60)),
 )
 SUBTITLES = (
     (TimeSpan(5.0, 8.5), "We left the village before sunrise."),
@@ -50,8 +50,8 @@ class Asked:
 
 
 QUESTIONS = (
-    Asked("What is the title in large letters?", TimeSpan(12, 20), "HARBOUR AT DAWN"),
-    Asked("When is the picture blue?", TimeSpan(47, 59), "00:00:47"),
+    Asked("What is the title in large letters?", TimeSpan(12.36, 20.2), "HARBOUR AT DAWN"),
+    Asked("When is the picture blue?", TimeSpan(46.88, 59.44), "00:00:46.880"),
     Asked("When do they say that the bridge was closed?", TimeSpan(33.2, 36.4), "bridge was closed"),
 )
 

@@ -145,9 +145,10 @@ class Library:
         scope = self.scope(recording, start, end)
         if scope.recording_ids is None:
             scope = self._narrowed(question, scope)
+        chooser = selector(s.selector, tokens_per_carrier=self.settings.index.tokens_per_carrier)
         answer = ask(
             Question(question), store=self.store, generation=self.generation(scope), encoder=self.encoder,
-            selector=selector(s.selector, tokens_per_carrier=self.settings.index.tokens_per_carrier), answerer=self._answerer(), budget=Budget(budget or s.budget),
+            selector=chooser, answerer=self._answerer(), budget=Budget(budget or s.budget),
             fetcher=self.fetcher() if s.ground else None, scope=scope, moments=moments or s.moments, names=self._naming(scope),
         )  # fmt: skip
         self._keep(question, answer)
