@@ -106,13 +106,14 @@ class OcrSegment:
         self._luma = np.where(pixels_changed, luma, self._luma)  # what creeps adds up until it is read again
 
     def _read(self, pixels: Pixels, region: Box, changed: AnyArray, words: list[Line]) -> list[Line]:
-        """The words, with what is new in a region; a word that is read again within more text gives way to it."""
+        """The words, with what is new in a region; a word that is read again within new text gives way to it."""
         left, top, right, bottom = region
         scale = self._config.scale(self._size_px, region)
         picture = _resized(pixels[top:bottom, left:right], max(1.0, scale))
         quads = self._engine.detect(_resized(picture, min(1.0, scale))) / min(1.0, scale)
         boxes = [_box(quad / max(1.0, scale) + np.array((left, top)), self._size_px) for quad in quads]
-        new = [i for i, box in enumerate(boxes) if _is_changed(changed, box) or not any(covered(box, word.box) > 0.5 for word in words)]
+        known = [any(covered(box, word.box) > 0.5 for word in words) for box in boxes]
+        new = [i for i, box in enumerate(boxes) if not known[i] or _is_changed(changed, box)]
         words = [word for word in words if not any(covered(word.box, boxes[i]) > 0.5 for i in new)]
         for i, (text, score) in zip(new, self._engine.recognise(picture, quads[new]), strict=True):
             if score >= self._config.min_score and any(map(str.isalnum, text)):

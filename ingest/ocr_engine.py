@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from footage import ConfigError, ModelError
+from footage import ConfigError, ModelError, ModelMissing
 from footage.arrays import AnyArray
 
 MODELS = {"Det": "PP-OCRv6_det_small.onnx", "Rec": "PP-OCRv6_rec_small.onnx"}
@@ -43,6 +43,7 @@ class RapidOcrEngine:
         """
         Raises:
             ConfigError: rapidocr, onnxruntime or OpenCV cannot be imported.
+            ModelMissing: another version of rapidocr, with other models.
         """
         try:
             import rapidocr
@@ -60,6 +61,8 @@ class RapidOcrEngine:
         options.enable_cpu_mem_arena = False  # every line has another shape: an arena would only grow
         for part, name in MODELS.items():
             model = Path(rapidocr.__file__).parent / "models" / name
+            if not model.is_file():
+                raise ModelMissing(f"rapidocr comes without {name}", hint='pip install "rapidocr>=3.10,<4"')
             self._rapid.cfg[part]._set_flag("allow_objects", True)  # a session of our own: RapidOCR's would spin
             self._rapid.cfg[part].session = InferenceSession(model, options, providers=["CPUExecutionProvider"])
 

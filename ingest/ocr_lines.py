@@ -177,8 +177,8 @@ class LineTrack:
 
     def rows(self, recording_id: str, width_px: int, height_px: int) -> list[TextRow]:
         """By start, then in reading order. May be called again after more was added."""
-        rows = sorted([*self._closed, *self._open], key=lambda row: (row.start_s, row.readings[0].box[1], row.readings[0].box[0]))
-        return [_text_row(row, recording_id, width_px, height_px) for row in rows]
+        rows = [_text_row(row, recording_id, width_px, height_px) for row in (*self._closed, *self._open)]
+        return sorted(rows, key=lambda row: (row.span.start_s, row.box[1] if row.box else 0.0, row.box))
 
 
 def _text_row(row: _Row, recording_id: str, width_px: int, height_px: int) -> TextRow:

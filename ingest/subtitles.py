@@ -80,8 +80,8 @@ def _rows(cues: Iterable[tuple[TimeSpan, str]], recording_id: str, track: str, o
 def _plain(text: str) -> str:
     """Marked-up dialogue (ASS, HTML-like, WebVTT) to one line of words."""
     text = _MARKUP.sub("", _DRAWING.sub("", text[:MAX_CUE_CHARS]))
-    text = re.sub(r"\\[Nnh]", " ", text.replace("\u2060", ""))  # libavcodec shields a literal backslash by a word joiner
-    return " ".join(html.unescape(re.sub(r"\\([{}])", r"\1", text)).split())
+    text = re.sub(r"\\([{}])", r"\1", re.sub(r"\\[Nnh]", " ", text))
+    return " ".join(html.unescape(text.replace("\u2060", "")).split())  # libavcodec puts U+2060 after a true backslash
 
 
 # Inside the container

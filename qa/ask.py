@@ -18,7 +18,7 @@ from footage.timespan import TimeSpan, clock
 from qa.ground import ground
 from qa.moments import distinct, image_moments, text_moments
 from qa.parse import Asked, parse
-from qa.rank_text import FLOOR, rank_text
+from qa.rank_text import FLOOR, TEXT_FLOOR, rank_text
 
 CANDIDATES = 2000  # text rows ranked in full; above this, word search picks them
 _MARK = re.compile(r"\[(\d+)\]")
@@ -105,14 +105,14 @@ def find_moments(
     """The best moments of both kinds, the kind that the question is about first; scores of two kinds are never compared."""
     ranked = rank_text(asked, rows)
     literal = bool(ranked) and ranked[0].is_literal and ranked[0].score >= 2 * FLOOR
-    texts = text_moments(ranked, floor=FLOOR, limit=limit)
+    any_text = asked.wants_text and not asked.phrases
+    texts = dict(text_moments(ranked, floor=TEXT_FLOOR if any_text else FLOOR, limit=limit))
     images = image_moments(view, view.embeds @ query.embed, floor=floor, limit=limit) if np.any(query.embed) else []
     if asked.at_s is not None:
         images = _at(view, asked.at_s) + images
-    text_first = asked.wants_text or (literal and not images) or (literal and not asked.colours)
-    mixed = distinct(texts + images if text_first else images + texts, limit)
-    best_row = {(r.row.recording_id, r.row.span, r.row.text): r.row for r in reversed(ranked)}
-    return [(m, best_row.get((m.recording_id, m.span, m.text.split(" | ")[0]))) for m in mixed]
+    text_first = asked.wants_text or (literal and not asked.colours)
+    mixed = distinct([*texts, *images] if text_first else [*images, *texts], limit)
+    return [(moment, texts.get(moment)) for moment in mixed]
 
 
 def candidate_rows(store: Store, question: Question, scope: Scope) -> list[TextRow]:

@@ -8,26 +8,34 @@ import numpy as np
 from footage.arrays import AnyArray
 from footage.carriers import MemoryView
 from footage.questions import Moment
+from footage.recordings import TextRow
 from footage.timespan import TimeSpan
 from qa.rank_text import RankedText
 
 SAME_IOU = 0.7  # moments that overlap more than this are one
+QUOTED = 4  # rows whose text one moment quotes
 
 
-def text_moments(ranked: Sequence[RankedText], *, floor: float, limit: int) -> list[Moment]:
-    """Rows above the floor as moments; rows seen over the same time as a better one join it with their text."""
-    moments: list[Moment] = []
+def text_moments(ranked: Sequence[RankedText], *, floor: float, limit: int) -> list[tuple[Moment, TextRow]]:
+    """Rows above the floor as moments, each with its best row; rows seen over the same time as a better one add their text."""
+    groups: list[list[RankedText]] = []
     for item in ranked:
         if item.score < floor:
             break
-        row = item.row
-        same = next((i for i, m in enumerate(moments) if _is_same(m, row.recording_id, row.span)), None)
-        if same is None and len(moments) < limit:
-            moments.append(Moment(row.recording_id, row.span, round(item.score, 4), row.kind, row.text))
-        elif same is not None and moments[same].text.count(" | ") < 2 and row.text not in moments[same].text:
-            m = moments[same]
-            moments[same] = Moment(m.recording_id, m.span, m.score, m.kind, f"{m.text} | {row.text}")
-    return moments
+        same = next((g for g in groups if _is_same(g[0].row.recording_id, g[0].row.span, item.row)), None)
+        if same is None and len(groups) < limit:
+            groups.append([item])
+        elif same is not None and len(same) < QUOTED and item.row.text not in {other.row.text for other in same}:
+            same.append(item)
+    return [(_quoted(group), group[0].row) for group in groups]
+
+
+def _quoted(group: Sequence[RankedText]) -> Moment:
+    """The time and score of the best row, with the text of all in reading order."""
+    best = group[0]
+    rows = sorted((item.row for item in group), key=lambda row: (row.box[1], row.box[0]) if row.box else (0.0, 0.0))
+    text = " | ".join(row.text for row in rows)
+    return Moment(best.row.recording_id, best.row.span, round(best.score, 4), best.row.kind, text)
 
 
 def image_moments(view: MemoryView, scores: AnyArray, *, floor: float, limit: int) -> list[Moment]:
@@ -59,14 +67,14 @@ def _run(view: MemoryView, scores: AnyArray, run: list[int]) -> Moment:
     return Moment(view.recording_of(run[0]), span, round(float(scores[run].max()), 4), "image")
 
 
-def _is_same(moment: Moment, recording_id: str, span: TimeSpan) -> bool:
-    return moment.recording_id == recording_id and moment.span.iou(span) >= SAME_IOU
+def _is_same(recording_id: str, span: TimeSpan, other: Moment | TextRow) -> bool:
+    return other.recording_id == recording_id and other.span.iou(span) >= SAME_IOU
 
 
 def distinct(moments: Iterable[Moment], limit: int) -> list[Moment]:
     """In the order given, without those that show what a better one shows already."""
     kept: list[Moment] = []
     for moment in moments:
-        if len(kept) < limit and not any(_is_same(m, moment.recording_id, moment.span) for m in kept):
+        if len(kept) < limit and not any(_is_same(m.recording_id, m.span, moment) for m in kept):
             kept.append(moment)
     return kept

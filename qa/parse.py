@@ -17,7 +17,8 @@ mentioned more most much my named near next no not now of off often on once one 
 second see seen shall she should show showing shown shows so some still such tell than that the their them then there these they
 thing things third this those through time times to under until up us use used user uses very was we were what when where whether
 which while who whom whose why will with word words would you your video footage film clip recording scene screen picture image
-frame camera text visible read reads written write called kind type sort name names besides given main displayed display
+frame camera text visible read reads written write called kind kinds type types typed typing sort name names besides given main
+displayed display two three four five six seven eight nine ten
 """.split()
 STOP_WORDS = frozenset(_FUNCTION)
 
@@ -35,7 +36,7 @@ ANSWER_TYPES: tuple[tuple[str, str, str], ...] = (
     ("percent", r"\bper ?cent(?:age)?\b", r"\d\s?%"),
     ("function", r"\b(?:function|method|procedure|call)\b", r"\b[A-Za-z_][\w.]{2,}\s?\("),
     ("command", r"\bcommands?\b", r"(?:^|[$>#%❯]\s?|\$)\s*[a-z][\w.-]+(?:\s+-{0,2}[\w./@=:-]+){1,8}\s*$"),
-    ("question", r"\bquestions?\b", r"\?\s*$|^\W*(?:what|who|when|where|which|how|why|is|are|does|do|can)\b"),
+    ("question", r"\bquestions?\b", r"\?\s*$|(?i:^\W*(?:what|who|whose|when|where|which|how|why)\b)"),
     ("warning", r"\bwarnings?\b|\balarms?\b|\balerts?\b", r"(?i:alarm|warn|alert|danger|caution|error|attention)"),
 )  # fmt: skip
 _TEXT = re.compile(
@@ -59,6 +60,10 @@ _PLACES = {
     "top": (None, 0.0), "upper": (None, 0.0), "bottom": (None, 1.0), "lower": (None, 1.0), "left": (0.0, None), "right": (1.0, None),
     "middle": (0.5, 0.5), "centre": (0.5, 0.5), "center": (0.5, 0.5),
 }  # fmt: skip
+_FORM = frozenset(  # words about how the answer looks, not about what it says
+    "title titles heading headings headline header caption captions label letter letters digit digits large big huge small edge corner"
+    " side button buttons".split()
+)
 _LARGE = re.compile(r"\b(?:titles?|headings?|headlines?|large|big|huge|headers?|banners?)\b", re.I)
 
 
@@ -92,11 +97,13 @@ def parse(text: str) -> Asked:
     lower = text.lower()
     plain = re.findall(r"\w+", lower)
     types = tuple(name for name, asks, _ in ANSWER_TYPES if re.search(asks, lower))
+    wants_text = bool(_TEXT.search(text)) or (bool(types) and not {"clock"} >= set(types))
+    cues = STOP_WORDS | _FORM | set(_ORDER) | set(_PLACES) | set(names_in(text)) if wants_text else STOP_WORDS
     return Asked(
-        words=tuple(dict.fromkeys(stem(w) for w in word_list(lower) if w not in STOP_WORDS)),
+        words=tuple(dict.fromkeys(stem(w) for w in word_list(lower) if w not in cues)),
         phrases=quoted,
         colours=names_in(text),
-        wants_text=bool(_TEXT.search(text)) or (bool(types) and not {"clock"} >= set(types)),
+        wants_text=wants_text,
         wants_time=bool(re.search(r"\bwhen\b|\bat (?:what|which) (?:time|moment|point)\b|\bhow long\b", lower)),
         answer_types=types,
         place=_place(plain),

@@ -19,7 +19,9 @@ from qa.parse import ANSWER_TYPES, Asked, stem, word_list
 PATTERNS = {name: re.compile(pattern) for name, _, pattern in ANSWER_TYPES}
 BESIDE_S = 4.0  # text seen this close in time is context
 FLOOR = 0.18
-"""Below this a row means nothing: docs/results has the scores of questions with and without an answer."""
+"""Below this a row means nothing."""
+TEXT_FLOOR = 0.02
+"""The same where any text may be the answer: a question about text that names none of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +57,17 @@ def rank_text(asked: Asked, rows: Sequence[TextRow], weights: Weights | None = N
     words = _word_share(asked, bags)
     score = w.words * words + w.phrase * _phrases(asked, rows) + w.beside * _beside(asked, rows, bags)
     if asked.wants_text:
-        score += w.kind * _kind(asked, rows) + w.place * _place(asked, rows) + w.large * _large(asked, rows)
-        score += w.colour * _colour(asked, rows) + w.prominence * _prominence(rows)
+        form = w.place * _place(asked, rows) + w.large * _large(asked, rows) + w.colour * _colour(asked, rows)
+        score += w.kind * _kind(asked, rows) + form * _wordiness(rows) + w.prominence * _prominence(rows)
         score += w.order * _order(asked, rows, score)
     best = sorted(range(len(rows)), key=lambda i: (-round(float(score[i]), 6), rows[i].recording_id, rows[i].span))
     return [RankedText(rows[i], float(min(1.0, score[i])), bool(words[i] > 0)) for i in best]
 
 
 def _idf(asked: Asked, bags: Sequence[frozenset[str]]) -> dict[str, float]:
-    """Rarity of each of the question's words among the rows; a word that no row holds is as rare as can be."""
+    """Rarity of each of the question's words among the rows; a word that no row holds may mean the picture: it counts half."""
     counts = Counter(word for bag in bags for word in bag if word in asked.words)
-    return {word: float(np.log(1 + len(bags) / (1 + counts[word]))) for word in asked.words}
+    return {word: float(np.log(1 + len(bags) / (1 + counts[word]))) * (1.0 if counts[word] else 0.5) for word in asked.words}
 
 
 def _word_share(asked: Asked, bags: Sequence[frozenset[str]]) -> AnyArray:
@@ -149,6 +151,11 @@ def _colour(asked: Asked, rows: Sequence[TextRow]) -> AnyArray:
     wanted = set(asked.colours)
     seen = [{name_of(c) for c in (row.ink, row.ground) if c is not None} if wanted else set() for row in rows]
     return np.array([float(bool(wanted & names)) for names in seen])
+
+
+def _wordiness(rows: Sequence[TextRow]) -> AnyArray:
+    """(N,) 1 for three letters or more: single ones are mostly shapes taken for letters."""
+    return np.array([min(1.0, (len(squeezed(row.text)) / 3) ** 2) for row in rows])
 
 
 def _prominence(rows: Sequence[TextRow]) -> AnyArray:

@@ -82,8 +82,12 @@ def test_ass_drawings_overrides_and_comments_leave_no_trace(tmp_path: Path) -> N
         (0, 1000, r"{\an8\pos(10,20)\p1}m 0 0 l 9 0 9 9{\p0}{\c&HFF&}red{a note} line"),
         (2000, 3000, r"{\p1}m 0 0 l 9 9"),
         (3000, 4000, r"\h \N"),
+        (4000, 5000, "C:\\\u2060new \\{x\\}"),
     ]
-    assert timed(container_subtitles(write_media(tmp_path / "a.mkv", "ass", cues), "r", origin_s=0.0)) == [(0.0, 1.0, "red line")]
+    assert timed(container_subtitles(write_media(tmp_path / "a.mkv", "ass", cues), "r", origin_s=0.0)) == [
+        (0.0, 1.0, "red line"),
+        (4.0, 5.0, r"C:\new {x}"),
+    ]
 
 
 def test_a_line_without_an_end_stands_until_the_next_one_and_five_seconds_at_most(tmp_path: Path) -> None:

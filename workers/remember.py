@@ -128,7 +128,8 @@ def remember(source: Source, segment: Segment, tools: Tools, subtitles: Sequence
         carriers = tools.merger.merge(draft.carriers, max_tokens=budget) if draft.carriers else []
     with draft.timed("ocr"):
         texts = reading.rows() if reading else []
-    texts += [row for row in subtitles if row.span.start_s in segment.span]
+    is_last = segment.span.end_s >= source.recording.duration_s - 1e-6  # it also takes lines that outlast the picture
+    texts += [row for row in subtitles if row.span.start_s in segment.span or (is_last and row.span.start_s >= segment.span.end_s)]
     return SegmentMemory(
         segment, tuple(carriers), tuple(draft.thumbnails) if len(draft.thumbnails) == len(carriers) else (),
         tuple(texts), tuple(draft.gaps), draft.seen, draft.kept,
