@@ -62,7 +62,7 @@ _PLACES = {
 }  # fmt: skip
 _FORM = frozenset(  # words about how the answer looks, not about what it says
     "title titles heading headings headline header caption captions label letter letters digit digits large big huge small edge corner"
-    " side button buttons".split()
+    " side button buttons web page pages website app window browser".split()
 )
 _LARGE = re.compile(r"\b(?:titles?|headings?|headlines?|large|big|huge|headers?|banners?)\b", re.I)
 
@@ -131,7 +131,9 @@ def word_list(text: str) -> list[str]:
     words = []
     for token in re.findall(r"[^\W_]+(?:[._'’-][^\W_]+)*", re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", text)):
         parts = re.split(r"[._'’-]", token)
-        words += [token.lower(), *(p.lower() for p in parts)] if len(parts) > 1 else [token.lower()]
+        words.append(token.lower())
+        if len(parts) > 1:  # "to-do" is met by "todo", "to-do" and "to do"
+            words += [*(p.lower() for p in parts), "".join(parts).lower()]
     return words
 
 

@@ -30,7 +30,7 @@ class Weights:
 
     words: float = 0.50
     phrase: float = 0.35
-    beside: float = 0.22
+    beside: float = 0.30
     kind: float = 0.30
     place: float = 0.14
     large: float = 0.16

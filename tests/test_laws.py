@@ -154,7 +154,9 @@ def test_law_8_batching_is_invisible() -> None:
     assert isinstance(clip, Clip)
     whole = ColorEncoder().encode(clip)
     for i in range(len(clip)):
-        one = ColorEncoder().encode(Clip(clip.recording_id, clip.pixels[i : i + 1], clip.starts_s[i : i + 1], clip.ends_s[i : i + 1], clip.anchors_s[i : i + 1]))
+        one = ColorEncoder().encode(
+            Clip(clip.recording_id, clip.pixels[i : i + 1], clip.starts_s[i : i + 1], clip.ends_s[i : i + 1], clip.anchors_s[i : i + 1])
+        )
         assert np.array_equal(one.tokens[0], whole.tokens[i])
         assert np.array_equal(one.embeds[0], whole.embeds[i])
 

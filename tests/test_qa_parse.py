@@ -44,14 +44,17 @@ def test_a_question_about_pictures_wants_no_text() -> None:
     assert parse("When is the dog out of the picture?").wants_time
 
 
-@pytest.mark.parametrize(("text", "time_s"), [("What colour is it at 1:15?", 75.0), ("what is shown at 12.5 s", 12.5), ("what happens at noon", None)])
+@pytest.mark.parametrize(
+    ("text", "time_s"), [("What colour is it at 1:15?", 75.0), ("what is shown at 12.5 s", 12.5), ("what happens at noon", None)]
+)
 def test_a_time_named_in_the_question_is_read(text: str, time_s: float | None) -> None:
     assert parse(text).at_s == time_s
 
 
 def test_words_of_names_addresses_and_code_are_also_taken_in_parts() -> None:
-    assert word_list("search_spec.js") == ["search_spec.js", "search", "spec", "js"]
+    assert word_list("search_spec.js") == ["search_spec.js", "search", "spec", "js", "searchspecjs"]
     assert {"todo", "mvc"} <= set(word_list("todoMvc"))
+    assert "todo" in word_list("to-do")
     assert {"cypress.io", "cypress", "io"} <= set(word_list("https://cypress.io"))
 
 
