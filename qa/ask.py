@@ -106,7 +106,8 @@ def find_moments(
     ranked = rank_text(asked, rows)
     literal = bool(ranked) and ranked[0].is_literal and ranked[0].score >= 2 * FLOOR
     any_text = asked.wants_text and not asked.phrases
-    texts = dict(text_moments(ranked, floor=TEXT_FLOOR if any_text else FLOOR, limit=limit))
+    repeats = 2 if asked.wants_text and not asked.wants_time else None
+    texts = dict(text_moments(ranked, floor=TEXT_FLOOR if any_text else FLOOR, limit=limit, repeats=repeats))
     images = image_moments(view, view.embeds @ query.embed, floor=floor, limit=limit) if np.any(query.embed) else []
     if asked.at_s is not None:
         images = _at(view, asked.at_s) + images

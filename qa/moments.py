@@ -1,5 +1,6 @@
 """Scored rows and carriers to moments: stretches of time worth showing, best first, none twice."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -10,21 +11,27 @@ from footage.carriers import MemoryView
 from footage.questions import Moment
 from footage.recordings import TextRow
 from footage.timespan import TimeSpan
-from qa.rank_text import RankedText
+from qa.rank_text import RankedText, squeezed
 
 SAME_IOU = 0.7  # moments that overlap more than this are one
 QUOTED = 4  # rows whose text one moment quotes
 
 
-def text_moments(ranked: Sequence[RankedText], *, floor: float, limit: int) -> list[tuple[Moment, TextRow]]:
-    """Rows above the floor as moments, each with its best row; rows seen over the same time as a better one add their text."""
+def text_moments(ranked: Sequence[RankedText], *, floor: float, limit: int, repeats: int | None = None) -> list[tuple[Moment, TextRow]]:
+    """Rows above the floor as moments, each with its best row; rows seen over the same time as a better one add their text.
+
+    repeats: at most so many moments whose best rows say the same, where it matters what is said and not each time it is.
+    """
+    said: Counter[str] = Counter()
     groups: list[list[RankedText]] = []
     for item in ranked:
         if item.score < floor:
             break
         same = next((g for g in groups if _is_same(g[0].row.recording_id, g[0].row.span, item.row)), None)
-        if same is None and len(groups) < limit:
+        words = squeezed(item.row.text)
+        if same is None and len(groups) < limit and (repeats is None or said[words] < repeats):
             groups.append([item])
+            said[words] += 1
         elif same is not None and len(same) < QUOTED and item.row.text not in {other.row.text for other in same}:
             same.append(item)
     return [(_quoted(group), group[0].row) for group in groups]

@@ -64,6 +64,7 @@ _FORM = frozenset(  # words about how the answer looks, not about what it says
     "title titles heading headings headline header caption captions label letter letters digit digits large big huge small edge corner"
     " side button buttons web page pages website app window browser".split()
 )
+_CONTEXT = re.compile(r"\s*(?:in|on|at|during|inside|within) (?:the|a|an|this|that) [^,?]{3,80},(?=\s)")
 _LARGE = re.compile(r"\b(?:titles?|headings?|headlines?|large|big|huge|headers?|banners?)\b", re.I)
 
 
@@ -73,6 +74,8 @@ class Asked:
 
     words: tuple[str, ...]
     """Content words, stemmed, in order, once each."""
+    context: tuple[str, ...] = ()
+    """Words of a leading "In the ..., ": they tell where to look, and are not expected in the answer."""
     phrases: tuple[str, ...] = ()
     """What stands in quotation marks."""
     colours: tuple[str, ...] = ()
@@ -99,8 +102,10 @@ def parse(text: str) -> Asked:
     types = tuple(name for name, asks, _ in ANSWER_TYPES if re.search(asks, lower))
     wants_text = bool(_TEXT.search(text)) or (bool(types) and not {"clock"} >= set(types))
     cues = STOP_WORDS | _FORM | set(_ORDER) | set(_PLACES) | set(names_in(text)) if wants_text else STOP_WORDS
+    where = _CONTEXT.match(lower)
     return Asked(
-        words=tuple(dict.fromkeys(stem(w) for w in word_list(lower) if w not in cues)),
+        words=_content(lower[where.end() :] if where else lower, cues),
+        context=_content(where.group(), cues) if where else (),
         phrases=quoted,
         colours=names_in(text),
         wants_text=wants_text,
@@ -111,6 +116,10 @@ def parse(text: str) -> Asked:
         at_s=_named_time(lower),
         order=next((_ORDER[w] for w in plain if w in _ORDER), None),
     )
+
+
+def _content(text: str, cues: frozenset[str] | set[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(stem(w) for w in word_list(text) if w not in cues))
 
 
 def _named_time(lower: str) -> float | None:

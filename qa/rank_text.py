@@ -54,7 +54,7 @@ def rank_text(asked: Asked, rows: Sequence[TextRow], weights: Weights | None = N
         return []
     w = weights or Weights()
     bags = [frozenset(stem(word) for word in word_list(row.text)) for row in rows]
-    words = _word_share(asked, bags)
+    words = _word_share(asked.words, bags)
     score = w.words * words + w.phrase * _phrases(asked, rows) + w.beside * _beside(asked, rows, bags)
     if asked.wants_text:
         form = w.place * _place(asked, rows) + w.large * _large(asked, rows) + w.colour * _colour(asked, rows)
@@ -64,15 +64,15 @@ def rank_text(asked: Asked, rows: Sequence[TextRow], weights: Weights | None = N
     return [RankedText(rows[i], float(min(1.0, score[i])), bool(words[i] > 0)) for i in best]
 
 
-def _idf(asked: Asked, bags: Sequence[frozenset[str]]) -> dict[str, float]:
+def _idf(words: Sequence[str], bags: Sequence[frozenset[str]]) -> dict[str, float]:
     """Rarity of each of the question's words among the rows; a word that no row holds may mean the picture: it counts half."""
-    counts = Counter(word for bag in bags for word in bag if word in asked.words)
-    return {word: float(np.log(1 + len(bags) / (1 + counts[word]))) * (1.0 if counts[word] else 0.5) for word in asked.words}
+    counts = Counter(word for bag in bags for word in bag if word in words)
+    return {word: float(np.log(1 + len(bags) / (1 + counts[word]))) * (1.0 if counts[word] else 0.5) for word in words}
 
 
-def _word_share(asked: Asked, bags: Sequence[frozenset[str]]) -> AnyArray:
+def _word_share(words: Sequence[str], bags: Sequence[frozenset[str]]) -> AnyArray:
     """(N,) share of the question's words, by rarity, that each row holds."""
-    idf = _idf(asked, bags)
+    idf = _idf(words, bags)
     total = sum(idf.values())
     return np.array([sum(idf[word] for word in bag if word in idf) / total if total else 0.0 for bag in bags])
 
@@ -89,12 +89,13 @@ def squeezed(text: str) -> str:
 
 def _beside(asked: Asked, rows: Sequence[TextRow], bags: Sequence[frozenset[str]]) -> AnyArray:
     """(N,) share of the question's words found in rows seen together with this one or within seconds of it."""
-    idf = _idf(asked, bags)
+    words = (*asked.words, *asked.context)
+    idf = _idf(words, bags)
     total = sum(idf.values())
     share = np.zeros(len(rows))
     starts, ends = np.array([r.span.start_s for r in rows]), np.array([r.span.end_s for r in rows])
     names = np.array([r.recording_id for r in rows])
-    for word in asked.words if total else ():
+    for word in words if total else ():
         holders = [i for i, bag in enumerate(bags) if word in bag]
         near = np.zeros(len(rows), bool)
         for i in holders[:400]:

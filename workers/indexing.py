@@ -1,6 +1,7 @@
 """Recording: sources to committed segments, on one core or several; consistent at every moment, resumed by running again."""
 
 import logging
+import math
 import multiprocessing
 import os
 import signal
@@ -48,6 +49,7 @@ class Done:
     seconds: dict[str, float]
     """Work by stage, over all processes, for the segments made now."""
     wall_s: float
+    """From the beginning of its first segment made now to its last commit."""
     x_realtime: float | None
     """Seconds of footage made now per second of wall time; None when nothing was left to do."""
     segments_made: int
@@ -118,7 +120,8 @@ class _Job:
     source: Source
     pending: list[Segment]
     kept: int
-    begun: float = 0.0
+    begun: float = math.inf
+    """When work on its first segment began; waiting behind other recordings does not count."""
     made: int = 0
     made_s: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -171,11 +174,12 @@ def _begin(location: str, store: LocalStore, settings: Settings, tools: Tools, l
     segments = list(source.segments())
     pending = [s for s in segments if s.index not in have]
     listener.found(name, recording, sum(s.span.duration_s for s in pending))
-    return _Job(location, name, source, pending, len(segments) - len(pending), begun=time.perf_counter())
+    return _Job(location, name, source, pending, len(segments) - len(pending))
 
 
 def _commit(job: _Job, memory: SegmentMemory, store: LocalStore, tools: Tools, listener: Listener) -> None:
     store.commit(memory, generation=tools.generation, encoder_id=tools.encoder.id)
+    job.begun = min(job.begun, time.perf_counter() - sum(memory.seconds.values()))
     job.made, job.made_s = job.made + 1, job.made_s + memory.segment.span.duration_s
     for stage, seconds in memory.seconds.items():
         job.seconds[stage] = round(job.seconds.get(stage, 0.0) + seconds, 3)
@@ -187,7 +191,7 @@ def _finish(job: _Job, store: LocalStore, tools: Tools, listener: Listener) -> D
     recording = job.source.recording
     facts = store.segment_facts(recording.recording_id, tools.generation)
     view = store.view([recording.recording_id], generation=tools.generation)
-    wall_s = time.perf_counter() - job.begun
+    wall_s = time.perf_counter() - job.begun if job.made else 0.0
     return Done(
         recording.recording_id, job.name, round(recording.duration_s, 6),
         sum(f.frames_seen for f in facts), sum(f.frames_kept for f in facts), sum(f.carriers for f in facts),
