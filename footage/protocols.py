@@ -17,6 +17,11 @@ class Source(Protocol):
     @property
     def recording(self) -> Recording: ...
 
+    @property
+    def worst_lateness_s(self) -> float:
+        """How long something can be on screen before a sample shows it; known before anything is decoded."""
+        ...
+
     def segments(self) -> Iterator[Segment]:
         """The units of work, in time order; they tile the recording and are the same in every process."""
         ...

@@ -109,7 +109,7 @@ class FileSource:
 
     @property
     def worst_lateness_s(self) -> float:
-        """How long something can be on screen before a sample shows it: known before anything is decoded."""
+        """The sampling interval; in key-frame mode the longest stretch between two key frames, from the packet table."""
         if self._is_exact:
             return 1 / self.config.fps
         keys = np.append(self.table.starts_s[self.table.key_indices()], self.table.seen_until_s)

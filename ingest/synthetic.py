@@ -52,6 +52,10 @@ class SyntheticSource:
         name = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
         return Recording(name, self.script[-1][1].end_s, 32, 24, codec="synthetic", facts={"script": text})
 
+    @property
+    def worst_lateness_s(self) -> float:
+        return 1 / self.fps
+
     def segments(self) -> Iterator[Segment]:
         whole = self.recording
         edges = [*np.arange(0.0, whole.duration_s, self.segment_s).tolist(), whole.duration_s]

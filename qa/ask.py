@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from footage.arrays import AnyArray
+from footage.arrays import AnyArray, Embeds
 from footage.carriers import MemoryView
 from footage.errors import Anachronism, NothingRecorded
 from footage.protocols import Answerer, Encoder, Fetcher, Selector, Store
@@ -97,6 +97,15 @@ def search(text: str, *, store: Store, generation: str, encoder: Encoder, scope:
     asked = parse(f'"{text}"' if '"' not in text else text)
     rows = candidate_rows(store, question, scope)
     return [m for m, _ in find_moments(asked, query, view, rows, floor=encoder.floor, limit=limit)]
+
+
+def search_image(
+    embed: Embeds, *, store: Store, generation: str, floor: float, scope: Scope | None = None, limit: int = 10
+) -> list[Moment]:
+    """Moments that look like a picture, given as (E,) by the encoder that wrote the generation; best first."""
+    scope = scope or Scope()
+    view = within(store.view(scope.recording_ids, generation=generation), scope.span)
+    return image_moments(view, view.embeds @ embed, floor=floor, limit=limit)
 
 
 def find_moments(

@@ -172,6 +172,16 @@ def test_a_colour_script_is_a_source_with_known_truth() -> None:
             SyntheticSource.parse(wrong)
 
 
+def test_durations_of_real_footage_are_those_of_the_container_to_a_frame(shared_videos: Path) -> None:
+    """The same facts that ffprobe prints for the video stream, or for the file where the stream says nothing."""
+    for path in sorted((shared_videos / "real").iterdir()):
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            said = float(stream.duration * stream.time_base) if stream.duration else container.duration / av.time_base
+            frame_s = float(1 / (stream.average_rate or 25))
+        assert abs(FileSource.open(path).recording.duration_s - said) <= frame_s, path.name
+
+
 def test_every_odd_file_is_taken_with_true_times_or_refused_by_name(shared_videos: Path) -> None:
     for path in sorted((shared_videos / "odd").iterdir()):
         if path.name == "long_black_363s.mp4":

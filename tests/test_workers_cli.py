@@ -75,6 +75,16 @@ def test_ask_says_when_and_exits_0_also_when_it_is_not_in_the_footage(library: P
     assert "Not in the footage" in footage("ask", "When was it pink?", "-l", library, "-r", "synthetic:red=30,blue=5").stdout
 
 
+def test_a_picture_finds_its_like(library: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (32, 24), (30, 70, 215)).save(tmp_path / "blue.png")
+    [found] = lines(footage("search", "--image", tmp_path / "blue.png", "-l", library, "--json"))
+    assert [(m["name"], m["start_s"], m["end_s"]) for m in found["moments"]] == [("synthetic:red=30,blue=5", 30.0, 35.0)]
+    assert "no picture" in footage("search", "--image", library, "-l", library, ok=False).stderr
+    assert footage("search", "-l", library, ok=False).returncode == 2
+
+
 def test_asking_a_file_indexes_it_first(film: Path) -> None:
     assert "12.250-00:00:15.500" in footage("ask", "When is the lighthouse dark?", film).stdout
     assert [row["names"] for row in lines(footage("recordings", "--json"))] == [["my film.mp4"]]

@@ -99,7 +99,8 @@ def ask(
 
 @app.command()
 def search(
-    text: Annotated[str, typer.Argument(help="Words to find, in pictures and in text", metavar="TEXT")],
+    text: Annotated[str, typer.Argument(help="Words to find, in pictures and in text", metavar="[TEXT]")] = "",
+    image: Annotated[Path | None, typer.Option(help="Instead of words: a picture to find the like of", show_default=False)] = None,
     library: LibraryFlag = None,
     recording: RecordingFlag = "",
     start: FromFlag = None,
@@ -110,12 +111,17 @@ def search(
     as_json: JsonFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """List the moments that match words, best first."""
+    """List the moments that match words, or look like a picture, best first."""
     _log(verbose)
     lib = _library(library, offline, index={"encoder": encoder})
     from workers.engine import moment_json
 
-    found = lib.search(text, recording=recording, start=start, end=end, limit=limit)
+    if bool(text.strip()) == (image is not None):
+        raise ConfigError("search takes words or --image FILE, one of the two")
+    if image is not None:
+        found = lib.search_image(image, recording=recording, limit=limit)
+    else:
+        found = lib.search(text, recording=recording, start=start, end=end, limit=limit)
     if as_json:
         _print_json({"moments": [moment_json(m, lib) for m in found]})
         return

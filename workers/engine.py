@@ -8,7 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from footage.errors import ConfigError, EncoderMismatch, NothingRecorded
+from footage.frames import Clip
 from footage.protocols import Answerer, Encoder, Fetcher
 from footage.questions import Answer, Budget, Moment, Question
 from footage.recordings import Recording
@@ -20,7 +23,7 @@ from memory.index import RecallIndex
 from memory.local_store import LocalStore
 from qa.answerers.moments import MomentsAnswerer
 from qa.answerers.template import TemplateAnswerer
-from qa.ask import Scope, ask, search
+from qa.ask import Scope, ask, search, search_image
 from workers.config import Settings, find_library, load_settings
 from workers.indexing import Done, Listener, Refused, index, worth_jobs
 from workers.remember import Tools
@@ -28,6 +31,7 @@ from workers.remember import Tools
 log = logging.getLogger(__name__)
 
 ANSWERS = "answers.jsonl"
+LOOKS_ALIKE = 0.6  # cosine of two pictures below which they do not look alike
 VIEWED_RECORDINGS = 32  # a question over a large library looks closely at this many recordings, chosen by the vector index
 
 
@@ -166,6 +170,19 @@ class Library:
         """Moments whose pictures or text match, best first."""
         scope = self.scope(recording, start, end)
         return search(text, store=self.store, generation=self.generation(scope), encoder=self.encoder, scope=scope, limit=limit)
+
+    def search_image(self, image: str | Path, *, recording: str = "", limit: int = 10) -> list[Moment]:
+        """Moments that look like a picture file, best first. Raises ConfigError when the file is no picture."""
+        from PIL import Image, UnidentifiedImageError
+
+        try:
+            pixels = np.asarray(Image.open(image).convert("RGB"))
+        except (OSError, UnidentifiedImageError) as error:
+            raise ConfigError(f"{str(image)!r} is no picture that can be read ({error})", hint="give a .jpg or .png") from error
+        zero = np.zeros(1)
+        [embed] = self.encoder.encode(Clip("query", pixels[None], zero, zero + 1, zero)).embeds
+        scope = self.scope(recording, None, None)
+        return search_image(embed, store=self.store, generation=self.generation(scope), floor=LOOKS_ALIKE, scope=scope, limit=limit)
 
     def dump(self) -> Iterator[dict[str, Any]]:
         """The whole content, canonical: two libraries that hold the same give the same."""

@@ -52,6 +52,8 @@ class Done:
     """From the beginning of its first segment made now to its last commit."""
     x_realtime: float | None
     """Seconds of footage made now per second of wall time; None when nothing was left to do."""
+    late_by_s: float
+    """How long something can be on screen before a sample shows it."""
     segments_made: int
     segments_kept: int
     """Made earlier and left as they were."""
@@ -197,7 +199,8 @@ def _finish(job: _Job, store: LocalStore, tools: Tools, listener: Listener) -> D
         sum(f.frames_seen for f in facts), sum(f.frames_kept for f in facts), sum(f.carriers for f in facts),
         len(store.texts([recording.recording_id])), store.sizes(recording.recording_id),
         [{"start_s": g.span.start_s, "end_s": g.span.end_s, "reason": g.reason} for g in view.gaps[recording.recording_id]],
-        job.seconds, round(wall_s, 3), round(job.made_s / wall_s, 2) if job.made else None, job.made, job.kept,
+        job.seconds, round(wall_s, 3), round(job.made_s / wall_s, 2) if job.made else None,
+        round(job.source.worst_lateness_s, 3), job.made, job.kept,
     )  # fmt: skip
 
 

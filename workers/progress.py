@@ -44,6 +44,7 @@ class Reporter:
     def show(self, done: Done) -> None:
         speed = f"{done.x_realtime:.0f}x real time" if done.x_realtime else "already there"
         gaps = f", {len(done.gaps)} gaps" if done.gaps else ""
+        gaps += f", up to {done.late_by_s:.1f} s late" if done.late_by_s > 1 else ""
         self.say(
             f"{done.name}  {clock(done.duration_s)}  {done.frames_kept}/{done.frames_seen} frames kept, {done.text_rows} text rows{gaps}, "
             f"{done.bytes / 1e6:.2f} MB, {speed}"
