@@ -146,6 +146,14 @@ def test_again_under_another_name_and_in_processes_gives_the_same_library(film: 
     assert ["copy.mp4", "my film.mp4"] in [row.get("names") for row in contents(tmp_path / "jobs")]
 
 
+def test_many_files_through_several_processes_are_all_there(tmp_path: Path) -> None:
+    places = [write(tmp_path / f"{n}.mp4", frames=30 + n, options={"preset": "ultrafast", "g": "10"}) for n in range(14)]
+    done = lines(footage("index", tmp_path, "-j", "2", "--json", env={"FOOTAGE_SAMPLING__SEGMENT_S": "1"}))
+    assert sorted(row["name"] for row in done) == sorted(p.name for p in places)
+    assert all(row["segments_made"] == 3 + (row["duration_s"] > 3) for row in done)
+    assert len(lines(footage("recordings", "--json"))) == 14
+
+
 def start_indexing(film: Path, place: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "workers.cli", "index", str(film), "-l", str(place), "-j", "1"]
     env = {**os.environ, **NO_OCR, "FOOTAGE_SAMPLING__SEGMENT_S": "2"}

@@ -21,7 +21,7 @@ def run_demo(folder: Path, emit: Callable[[dict[str, Any]], None] | None = None)
     say(f"made {film} (2 minutes, with subtitles in {film.with_suffix('.srt').name})")
     with open_library(str(folder / "library")) as library:
         [done] = library.index(film)
-        speed = f"{done.x_realtime:.0f}x real time" if done.x_realtime else "already there"
+        speed = f"{done.x_realtime:.3g}x real time" if done.x_realtime else "already there"
         say(f"indexed it: {done.frames_kept} of {done.frames_seen} frames kept, {done.text_rows} text rows, {speed}\n")
         rows = [_row(asked, library.ask(asked.question)) for asked in QUESTIONS]
         for row in rows:

@@ -124,6 +124,7 @@ class _Job:
     kept: int
     begun: float = math.inf
     """When work on its first segment began; waiting behind other recordings does not count."""
+    is_refused: bool = False
     made: int = 0
     made_s: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -227,7 +228,6 @@ def _in_processes(
     single = settings.model_copy(update={"sampling": _one_thread(settings)})
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(single,))
     running: dict[Future[SegmentMemory], _Job] = {}
-    left: dict[int, int] = {}
     try:
         for job, segment in _tasks(locations, store, settings, tools, listener):
             if isinstance(job, Refused):
@@ -235,12 +235,11 @@ def _in_processes(
             elif segment is None:
                 yield _finish(job, store, tools, listener)
             else:
-                left.setdefault(id(job), len(job.pending))
                 running[pool.submit(_run_segment, job.location, segment)] = job
                 while len(running) >= 2 * jobs:
-                    yield from _collect(running, left, store, tools, listener)
+                    yield from _collect(running, store, tools, listener)
         while running:
-            yield from _collect(running, left, store, tools, listener)
+            yield from _collect(running, store, tools, listener)
     except BrokenProcessPool as error:
         raise SourceError("a worker process died (out of memory, or killed)", hint="run again: it resumes; try --jobs 1") from error
     finally:
@@ -266,29 +265,20 @@ def _tasks(
             yield job, segment
 
 
-def _collect(
-    running: dict[Future[SegmentMemory], _Job],
-    left: dict[int, int],
-    store: LocalStore,
-    tools: Tools,
-    listener: Listener,
-) -> Iterator[Done | Refused]:
+def _collect(running: dict[Future[SegmentMemory], _Job], store: LocalStore, tools: Tools, listener: Listener) -> Iterator[Done | Refused]:
     """Commit what is ready; waits for at least one."""
     for future in wait(running, return_when=FIRST_COMPLETED).done:
         job = running.pop(future)
-        if left[id(job)] < 0:
+        if job.is_refused:
             continue
         try:
             _commit(job, future.result(), store, tools, listener)
-        except BrokenProcessPool:
-            raise
         except FootageError as error:
-            left[id(job)] = -1
+            job.is_refused = True
             listener.finished(job.name)
             yield Refused(job.location, error)
             continue
-        left[id(job)] -= 1
-        if left[id(job)] == 0:
+        if job.made == len(job.pending):
             yield _finish(job, store, tools, listener)
 
 

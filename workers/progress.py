@@ -42,7 +42,7 @@ class Reporter:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, done: Done) -> None:
-        speed = f"{done.x_realtime:.0f}x real time" if done.x_realtime else "already there"
+        speed = f"{done.x_realtime:.3g}x real time" if done.x_realtime else "already there"
         gaps = f", {len(done.gaps)} gaps" if done.gaps else ""
         gaps += f", up to {done.late_by_s:.1f} s late" if done.late_by_s > 1 else ""
         self.say(
