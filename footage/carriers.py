@@ -88,6 +88,32 @@ class MemoryView:
     def __len__(self) -> int:
         return len(self.embeds)
 
+    @classmethod
+    def joined(cls, views: Sequence["MemoryView"]) -> "MemoryView":
+        """One view over several of different recordings and one encoder, in the order given; at least one."""
+        if len(views) == 1:
+            return views[0]
+        first_rows = np.cumsum([0, *(len(view) for view in views)])
+        first_ids = np.cumsum([0, *(len(view.recording_ids) for view in views)])
+
+        def load(rows: Sequence[int]) -> list[Carrier]:
+            owners = np.searchsorted(first_rows, rows, side="right") - 1
+            return [views[k].load([row - int(first_rows[k])])[0] for row, k in zip(rows, owners.tolist(), strict=True)]
+
+        def rows(name: str) -> AnyArray:
+            return np.concatenate([getattr(view, name) for view in views])
+
+        which = np.concatenate([view.which + k for view, k in zip(views, first_ids.tolist(), strict=False)]).astype(np.int32)
+        return cls(
+            "+".join(dict.fromkeys(view.generation for view in views)),
+            views[0].encoder_id,
+            max(view.version for view in views),
+            tuple(name for view in views for name in view.recording_ids),
+            {name: span for view in views for name, span in view.horizons.items()},
+            {name: gaps for view in views for name, gaps in view.gaps.items()},
+            which, rows("starts_s"), rows("ends_s"), rows("anchors_s"), rows("weights_s"), rows("embeds"), load,
+        )  # fmt: skip
+
     def span(self, row: int) -> TimeSpan:
         return TimeSpan(float(self.starts_s[row]), float(self.ends_s[row]))
 

@@ -73,9 +73,6 @@ class Clip:
         last = np.append(np.flatnonzero(keep)[1:] - 1, len(self) - 1)  # the last frame of each kept frame's run
         return Clip(self.recording_id, self.pixels[keep], self.starts_s[keep], self.ends_s[last], self.anchors_s[keep])
 
-    def frame(self, i: int) -> Frame:
-        return Frame(self.recording_id, TimeSpan(float(self.starts_s[i]), float(self.ends_s[i])), self.pixels[i])
-
     def __repr__(self) -> str:
         return f"Clip({self.recording_id} {self.span} {shape_text(self.pixels)})"
 

@@ -21,23 +21,35 @@ def cut(table: PacketTable, span: TimeSpan, target: Path, *, exact: bool = False
     """Write `span` of the file to `target`; returns the span that the new file really shows.
 
     A copy begins at the key frame at or before span.start_s, so it may show a little more, never less. `exact` encodes
-    again (H.264) and begins at the very frame. What cannot be copied into the container of `target` is encoded as well.
+    again (H.264, without sound) and begins at the very frame. What cannot be copied into the container of `target` is encoded as well.
 
     Raises:
         SourceError: nothing of the span is left in the file, or `target` cannot be written.
     """
     if span.start_s >= table.seen_until_s:
         raise SourceError(f"{table.path.name!r} ends at {table.seen_until_s:.3f} s, before {span}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not exact and not table.decodes_from_start:
+    if target.exists() and target.samefile(table.path):
+        raise SourceError(f"{str(target)!r} is the footage itself", hint="give the clip another name")
+    half = target.with_name(f".{target.stem}.part{target.suffix}")  # nobody sees half a clip
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shown = _written(table, span, half, exact=exact)
+        half.replace(target)
+    except (av.error.FFmpegError, ValueError, OSError) as error:
+        raise SourceError(f"cannot write {str(target)!r}: {error}", hint="use a name that ends in .mp4 or .mkv") from error
+    finally:
+        half.unlink(missing_ok=True)
+    return shown
+
+
+def _written(table: PacketTable, span: TimeSpan, target: Path, *, exact: bool) -> TimeSpan:
+    keys = table.key_indices()
+    if not exact and len(keys) and table.starts_s[keys[0]] <= span.start_s + 1e-9:
         try:
             return _copied(table, span, target)
         except (av.error.FFmpegError, ValueError) as error:
             log.info("cannot copy %s into %s, encoding instead: %s", table.codec, target.suffix, error)
-    try:
-        return _encoded(table, span, target)
-    except (av.error.FFmpegError, ValueError, OSError) as error:
-        raise SourceError(f"cannot write {str(target)!r}: {error}", hint="use a name that ends in .mp4 or .mkv") from error
+    return _encoded(table, span, target)
 
 
 def _copied(table: PacketTable, span: TimeSpan, target: Path) -> TimeSpan:

@@ -66,6 +66,10 @@ class PyAvDecoder:
             for index, frame in self._shown(table, due):
                 yield index, upright(frame, size_px, table.rotation_deg)
                 due = due[due.index(index) + 1 :]
+        except av.error.FFmpegError as error:
+            raise DecodeError(
+                f"{str(table.path)!r} cannot be read any further: {error}", hint="check the disk, then index it again"
+            ) from error
         except _Damaged:  # skipping makes concealment differ from what a player shows: from here on decode everything
             yield from PyAvDecoder(False, self.threads).frames(table, due, max_side_px)
 
@@ -166,7 +170,6 @@ class _Reader:
 
     def __init__(self, container: Any, stream: Any, table: PacketTable) -> None:
         self._container, self._stream, self._table = container, stream, table
-        self._row_of = {key: row for row, key in enumerate(zip(table.pts.tolist(), table.sizes.tolist(), strict=True))}
 
     def packets(self, need: Bools, drain: Callable[[], None]) -> Iterator[tuple[int, Any]]:
         rows = np.flatnonzero(need)
@@ -196,9 +199,11 @@ class _Reader:
             seek_before(self._container, self._stream, self._table, row, margin_s)
             demux = self._container.demux(self._stream)
             first = next((p for p in demux if p.size), None)
-            landed = self._row_of.get((first.pts, first.size)) if first is not None else None
-            if landed is not None and landed <= row:
-                return _chain(first, demux), landed
+            if first is None or first.pts is None:
+                continue
+            landed = np.flatnonzero((self._table.pts == first.pts) & (self._table.sizes == first.size))
+            if len(landed) and landed[0] <= row:
+                return _chain(first, demux), int(landed[0])
         raise DecodeError(f"{str(self._table.path)!r} changed or cannot be positioned", hint="index it again")
 
 
@@ -217,7 +222,7 @@ def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
 
 
 def _runs(rows: AnyArray) -> list[tuple[int, int]]:
-    """Sorted rows as inclusive (first, last) stretches; stretches closer than a seek is worth are joined."""
+    """Sorted rows as inclusive (first, last) stretches."""
     cuts = np.flatnonzero(np.diff(rows) > 1)
     return list(zip(rows[np.append(0, cuts + 1)].tolist(), rows[np.append(cuts, len(rows) - 1)].tolist(), strict=True))
 

@@ -2,14 +2,14 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from footage.arrays import AnyArray, Pixels
-from footage.errors import ConfigError, DecodeError, SourceNotFound
+from footage.errors import ConfigError, DecodeError, FootageError, SourceNotFound
 from footage.frames import Clip, Frame
 from footage.questions import Redecode
 from footage.recordings import Gap, Recording, Segment, TextRow
@@ -200,6 +200,15 @@ def recording_of(table: PacketTable) -> Recording:
     )  # fmt: skip
 
 
+def _holding(path: Path, recording_id: str) -> PacketTable | None:
+    """The packets of a file if it holds that recording; whatever else stands there now is none of ours."""
+    try:
+        table = scan(path)
+    except FootageError:
+        return None
+    return table if content_id(table) == recording_id else None
+
+
 class FileFetcher:
     """Random access to files that were indexed: the frame on screen at a time, at the size asked for."""
 
@@ -211,11 +220,6 @@ class FileFetcher:
     def extent(self, recording_id: str) -> TimeSpan | None:
         table = self.table(recording_id)
         return None if table is None else TimeSpan(0.0, table.seen_until_s)
-
-    def extents(self, recording_ids: Sequence[str]) -> Mapping[str, TimeSpan]:
-        """Of those recordings whose source is there."""
-        found = ((name, self.extent(name)) for name in recording_ids)
-        return {name: span for name, span in found if span is not None}
 
     def fetch(self, requests: Sequence[Redecode]) -> list[Frame]:
         frames: dict[Redecode, Frame] = {}
@@ -229,8 +233,7 @@ class FileFetcher:
         """The packets of the file that still holds this recording; None when it is away or another file took its place."""
         if recording_id not in self._tables:
             paths = (Path(place) for place in self._locations(recording_id))
-            tables = (scan(path) for path in paths if path.is_file() and path.stat().st_size > 0)
-            self._tables[recording_id] = next((t for t in tables if content_id(t) == recording_id), None)
+            self._tables[recording_id] = next((t for path in paths if (t := _holding(path, recording_id))), None)
         return self._tables[recording_id]
 
     def _fetch(self, recording_id: str, side_px: int, requests: list[Redecode]) -> dict[Redecode, Frame]:

@@ -4,14 +4,15 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
 from footage.arrays import AnyArray, Embeds
 from footage.carriers import MemoryView
 from footage.errors import Anachronism, NothingRecorded
-from footage.protocols import Answerer, Encoder, Fetcher, Selector, Store
+from footage.protocols import Answerer, Encoder, Fetcher, Selector
 from footage.questions import Answer, Budget, Evidence, Moment, Query, Question
 from footage.recordings import Gap, TextRow
 from footage.timespan import TimeSpan, clock
@@ -22,6 +23,14 @@ from qa.rank_text import FLOOR, TEXT_FLOOR, rank_text
 
 CANDIDATES = 2000  # text rows ranked in full; above this, word search picks them
 _MARK = re.compile(r"\[(\d+)\]")
+
+
+class Memory(Protocol):
+    """What a question reads: a store through the eyes of one encoder."""
+
+    def view(self, recording_ids: Sequence[str] | None = None) -> MemoryView: ...
+
+    def texts(self, recording_ids: Sequence[str] | None = None, *, match: str = "", limit: int = 0) -> list[TextRow]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +57,7 @@ class Stopwatch:
 def ask(
     question: Question,
     *,
-    store: Store,
-    generation: str,
+    memory: Memory,
     encoder: Encoder,
     selector: Selector,
     answerer: Answerer,
@@ -63,20 +71,21 @@ def ask(
 
     Raises:
         NothingRecorded: no segment in scope. Anachronism: the memory has seen past question.asked_at_s.
-        EncoderMismatch: `generation` was written by another encoder.
+        EncoderMismatch: the memory was written by another encoder.
     """
     watch, scope = Stopwatch(), scope or Scope()
     with watch("recall"):
         asked = parse(question.text)
-        view = within(store.view(scope.recording_ids, generation=generation), scope.span)
+        view = within(memory.view(scope.recording_ids), scope.span)
         refuse_the_future(question, view)
         query = Query(question, encoder.id, encoder.embed_text([question.text])[0])
-        rows = candidate_rows(store, question, scope)
+        rows = candidate_rows(memory, question, scope)
     with watch("plan"):
         plan = selector.select(query, view, budget)
-        matches = find_moments(asked, query, view, rows, floor=encoder.floor, limit=moments)
+        picked = [pick.row for pick in plan.picks]
+        matches = find_moments(asked, query, view, picked, rows, floor=encoder.floor, limit=moments)
     with watch("ground"):
-        found = [ground(moment, row, fetcher) for moment, row in matches]
+        found = clipped([ground(moment, row, fetcher) for moment, row in matches], scope.span)
     evidence = [_evidence(moment, view, names) for moment in found]
     with watch("answer"):
         text = "".join(answerer.stream(question, evidence))
@@ -88,36 +97,39 @@ def ask(
     )  # fmt: skip
 
 
-def search(text: str, *, store: Store, generation: str, encoder: Encoder, scope: Scope | None = None, limit: int = 10) -> list[Moment]:
+def search(text: str, *, memory: Memory, encoder: Encoder, scope: Scope | None = None, limit: int = 10) -> list[Moment]:
     """Moments that match words, in pictures and in text rows; best first, [] when nothing reaches the floor."""
     scope = scope or Scope()
     question = Question(text)
-    view = within(store.view(scope.recording_ids, generation=generation), scope.span)
+    view = within(memory.view(scope.recording_ids), scope.span)
     query = Query(question, encoder.id, encoder.embed_text([text])[0])
     asked = parse(f'"{text}"' if '"' not in text else text)
-    rows = candidate_rows(store, question, scope)
-    return [m for m, _ in find_moments(asked, query, view, rows, floor=encoder.floor, limit=limit)]
+    rows = candidate_rows(memory, question, scope)
+    found = [m for m, _ in find_moments(asked, query, view, range(len(view)), rows, floor=encoder.floor, limit=limit)]
+    return clipped(found, scope.span)
 
 
-def search_image(
-    embed: Embeds, *, store: Store, generation: str, floor: float, scope: Scope | None = None, limit: int = 10
-) -> list[Moment]:
+def search_image(embed: Embeds, *, memory: Memory, floor: float, scope: Scope | None = None, limit: int = 10) -> list[Moment]:
     """Moments that look like a picture, given as (E,) by the encoder that wrote the generation; best first."""
     scope = scope or Scope()
-    view = within(store.view(scope.recording_ids, generation=generation), scope.span)
-    return image_moments(view, view.embeds @ embed, floor=floor, limit=limit)
+    view = within(memory.view(scope.recording_ids), scope.span)
+    return image_moments(view, range(len(view)), view.embeds @ embed, floor=floor, limit=limit) if len(view) else []
 
 
 def find_moments(
-    asked: Asked, query: Query, view: MemoryView, rows: Sequence[TextRow], *, floor: float, limit: int
+    asked: Asked, query: Query, view: MemoryView, picked: Sequence[int], rows: Sequence[TextRow], *, floor: float, limit: int
 ) -> list[tuple[Moment, TextRow | None]]:
-    """The best moments of both kinds, the kind that the question is about first; scores of two kinds are never compared."""
+    """The best moments of both kinds, the kind that the question is about first; scores of two kinds are never compared.
+
+    picked: rows of the view that the plan spends on; pictures are cited only from those.
+    """
     ranked = rank_text(asked, rows)
     literal = bool(ranked) and ranked[0].is_literal and ranked[0].score >= 2 * FLOOR
     any_text = asked.wants_text and not asked.phrases
     repeats = 2 if asked.wants_text and not asked.wants_time else None
     texts = dict(text_moments(ranked, floor=TEXT_FLOOR if any_text else FLOOR, limit=limit, repeats=repeats))
-    images = image_moments(view, view.embeds @ query.embed, floor=floor, limit=limit) if np.any(query.embed) else []
+    sees = len(view) > 0 and bool(np.any(query.embed))
+    images = image_moments(view, picked, view.embeds @ query.embed, floor=floor, limit=limit) if sees else []
     if asked.at_s is not None:
         images = _at(view, asked.at_s) + images
     text_first = asked.wants_text or (literal and not asked.colours)
@@ -125,22 +137,33 @@ def find_moments(
     return [(moment, texts.get(moment)) for moment in mixed]
 
 
-def candidate_rows(store: Store, question: Question, scope: Scope) -> list[TextRow]:
+def candidate_rows(memory: Memory, question: Question, scope: Scope) -> list[TextRow]:
     """All rows of a small scope; of a large one those that share words with the question."""
-    rows = store.texts(scope.recording_ids, limit=CANDIDATES + 1)
+    rows = memory.texts(scope.recording_ids, limit=0 if scope.span else CANDIDATES + 1)
+    rows = [row for row in rows if scope.span is None or row.span.overlap_s(scope.span) > 0]
     if len(rows) > CANDIDATES:
-        rows = store.texts(scope.recording_ids, match=question.text, limit=CANDIDATES)
+        rows = memory.texts(scope.recording_ids, match=question.text, limit=CANDIDATES)
     return [row for row in rows if scope.span is None or row.span.overlap_s(scope.span) > 0]
 
 
 def within(view: MemoryView, span: TimeSpan | None) -> MemoryView:
-    """The same view with only the rows that overlap a span."""
+    """The same view with only the rows that overlap a span; none where it lies in a gap.
+
+    Raises:
+        NothingRecorded: the span lies outside all that was seen.
+    """
     if span is None:
         return view
-    rows = np.flatnonzero((view.starts_s < span.end_s) & (view.ends_s > span.start_s))
-    if len(rows) == 0:
+    if not any(horizon.overlap_s(span) > 0 for horizon in view.horizons.values()):
         raise NothingRecorded(f"nothing is recorded in {span}", hint="`footage recordings` lists what there is")
-    return _rows_of(view, rows)
+    return _rows_of(view, np.flatnonzero((view.starts_s < span.end_s) & (view.ends_s > span.start_s)))
+
+
+def clipped(moments: Sequence[Moment], span: TimeSpan | None) -> list[Moment]:
+    """The same moments, cut at the edges of what was asked about."""
+    if span is None:
+        return list(moments)
+    return [replace(m, span=TimeSpan(max(m.span.start_s, span.start_s), min(m.span.end_s, span.end_s))) for m in moments]
 
 
 def _rows_of(view: MemoryView, rows: AnyArray) -> MemoryView:

@@ -45,16 +45,18 @@ def _quoted(group: Sequence[RankedText]) -> Moment:
     return Moment(best.row.recording_id, best.row.span, round(best.score, 4), best.row.kind, text)
 
 
-def image_moments(view: MemoryView, scores: AnyArray, *, floor: float, limit: int) -> list[Moment]:
+def image_moments(view: MemoryView, picked: Sequence[int], scores: AnyArray, *, floor: float, limit: int) -> list[Moment]:
     """Runs of carriers that match: at least the floor, and nearer to the best than to what is usual in this view.
 
-    scores: (N,) one per row of the view. A run ends where a row falls below or time is missing between two rows.
+    picked: rows that were planned for; a run without one of them is not shown. scores: (N,) one per row of the view.
+    A run ends where a row falls below or time is missing between two rows.
     """
     if len(scores) == 0 or float(scores.max()) < floor:
         return []
+    planned = set(picked)
     usual, best = float(np.median(scores)), float(scores.max())
     good = np.flatnonzero(scores >= max(floor, usual + 0.5 * (best - usual) - 1e-6))
-    moments = [_run(view, scores, run) for run in _runs(view, good)]
+    moments = [_run(view, scores, run) for run in _runs(view, good) if not planned.isdisjoint(run)]
     return sorted(moments, key=lambda m: (-m.score, m.recording_id, m.span))[:limit]
 
 

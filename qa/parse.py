@@ -124,7 +124,10 @@ def _content(text: str, cues: frozenset[str] | set[str]) -> tuple[str, ...]:
 
 def _named_time(lower: str) -> float | None:
     match = re.search(r"\bat (?:about |around |second )?(\d+(?::\d{2}){1,2}(?:\.\d+)?|\d+(?:\.\d+)?(?= ?s(?:ec|econds?)?\b))", lower)
-    return parse_clock(match.group(1)) if match else None
+    try:
+        return parse_clock(match.group(1)) if match else None
+    except ValueError:  # 1:75 is no time
+        return None
 
 
 def _place(words: list[str]) -> tuple[float | None, float | None] | None:

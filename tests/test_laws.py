@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from films import FILMS
+from seen import Seen
 
 from footage.carriers import MemoryView, SegmentMemory
 from footage.errors import Anachronism
@@ -108,7 +109,7 @@ def test_law_4_plans_are_honest(selector: Selector, tokens: int) -> None:
 def test_law_5_no_anachronism() -> None:
     def answered(store: RamStore, asked_at_s: float):
         return ask(
-            Question("when was it blue?", asked_at_s=asked_at_s), store=store, generation="g", encoder=ColorEncoder(),
+            Question("when was it blue?", asked_at_s=asked_at_s), memory=Seen(store), encoder=ColorEncoder(),
             selector=TopKSelector(), answerer=MomentsAnswerer(), budget=Budget(640),
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seen import Seen
 
 from footage.carriers import SegmentMemory
 from footage.errors import DecodeError, NothingRecorded
@@ -89,7 +90,7 @@ def library(*texts: TextRow, script: str = "synthetic:red=30,blue=5,red=25", gap
 
 def answered(store: RamStore, question: str, **more):
     return ask(
-        Question(question), store=store, generation="g", encoder=ColorEncoder(), selector=TopKSelector(),
+        Question(question), memory=Seen(store), encoder=ColorEncoder(), selector=TopKSelector(),
         answerer=TemplateAnswerer(MomentsAnswerer(sees_pictures=False)), budget=Budget(1024), **more,
     )  # fmt: skip
 
@@ -131,7 +132,7 @@ def test_a_subtitle_is_found_by_its_words() -> None:
     [moment, *_] = answered(store, "When do they talk about crossing the bridge?").citations
     assert moment.span == TimeSpan(12.25, 15.5)
     assert moment.kind == "subtitle"
-    assert search("cross the bridge", store=store, generation="g", encoder=ColorEncoder())[0].span == TimeSpan(12.25, 15.5)
+    assert search("cross the bridge", memory=Seen(store), encoder=ColorEncoder())[0].span == TimeSpan(12.25, 15.5)
 
 
 def test_only_the_asked_range_is_searched() -> None:

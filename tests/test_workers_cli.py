@@ -1,6 +1,7 @@
 """The command line as a user meets it: real processes, real files, stdout for data, stderr for the rest."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -99,6 +100,9 @@ def test_asking_a_file_indexes_it_first(film: Path) -> None:
         (["index", "text.mp4", "--decoder", "vlc"], 5, "not a media file"),
         (["ask", "what?"], 7, "there is no library"),
         (["ask"], 2, "QUESTION"),
+        (["ask", " "], 2, "no words to look for"),
+        (["ask", "what?", "--moments", "0"], 2, "ask.moments"),
+        (["index", "synthetic:red=3", "missing.mp4", "--ocr", "perhaps"], 2, "index.ocr"),
         (["index", "text.mp4", "--frobnicate"], 2, "--frobnicate"),
         (["export", "1:00-2:00"], 7, "there is no library"),
         (["index", "rtsp://127.0.0.1/x"], 2, "cannot be indexed yet"),
@@ -146,11 +150,46 @@ def test_again_under_another_name_and_in_processes_gives_the_same_library(film: 
     assert ["copy.mp4", "my film.mp4"] in [row.get("names") for row in contents(tmp_path / "jobs")]
 
 
+def test_a_damaged_segment_is_made_again_and_subtitles_that_came_later_are_added(film: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.mp4"
+    bare.write_bytes(film.read_bytes())
+    env = {"FOOTAGE_SAMPLING__SEGMENT_S": "8"}
+    footage("index", bare, "-l", tmp_path / "lib", env=env)
+    clean = contents(tmp_path / "lib")
+    broken = sorted((tmp_path / "lib").glob("segments/**/*.safetensors"))[2]
+    broken.write_bytes(broken.read_bytes()[:-40])
+    assert footage("doctor", "-l", tmp_path / "lib", ok=False).returncode == 1
+    [done] = lines(footage("index", bare, "-l", tmp_path / "lib", "--json", env=env))
+    assert done["segments_made"] == 1
+    assert contents(tmp_path / "lib") == clean
+    bare.with_suffix(".srt").write_text(film.with_suffix(".srt").read_text())
+    footage("index", bare, "-l", tmp_path / "lib", env=env)
+    [found] = lines(footage("search", "lighthouse", "-l", tmp_path / "lib", "--json"))
+    assert [m["start_s"] for m in found["moments"]] == [12.25]
+
+
+def test_a_clip_never_overwrites_the_footage_itself(tmp_path: Path) -> None:
+    film = write(tmp_path / "a.mp4", frames=20)
+    before = film.read_bytes()
+    footage("index", film)
+    done = footage("export", "0-1", "-o", film, ok=False)
+    assert done.returncode == 3
+    assert "is the footage itself" in done.stderr
+    assert film.read_bytes() == before
+
+
+def test_recordings_written_with_other_settings_are_read_too() -> None:
+    footage("index", "synthetic:red=10", env={"FOOTAGE_SAMPLING__FPS": "1"})
+    footage("index", "synthetic:blue=10", env={"FOOTAGE_SAMPLING__FPS": "2"})
+    said = footage("ask", "When is it blue?").stdout
+    assert "00:00:00.000 to 00:00:10.000" in said
+
+
 def test_many_files_through_several_processes_are_all_there(tmp_path: Path) -> None:
     places = [write(tmp_path / f"{n}.mp4", frames=30 + n, options={"preset": "ultrafast", "g": "10"}) for n in range(14)]
     done = lines(footage("index", tmp_path, "-j", "2", "--json", env={"FOOTAGE_SAMPLING__SEGMENT_S": "1"}))
     assert sorted(row["name"] for row in done) == sorted(p.name for p in places)
-    assert all(row["segments_made"] == 3 + (row["duration_s"] > 3) for row in done)
+    assert all(row["segments_made"] == math.ceil(row["duration_s"]) for row in done)
     assert len(lines(footage("recordings", "--json"))) == 14
 
 

@@ -90,7 +90,7 @@ def ask(
     from workers.progress import reporter
 
     with reporter(quiet=verbose) as listener:
-        answer = lib.ask(question, source, recording=recording, start=start, end=end, listener=listener)
+        answer = lib.ask(question, source, recording=recording, start=start, end=end, jobs=lib.settings.index.jobs, listener=listener)
     if as_json:
         _print_json(answer_json(answer, lib))
     else:
@@ -105,7 +105,7 @@ def search(
     recording: RecordingFlag = "",
     start: FromFlag = None,
     end: ToFlag = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="Most moments to list")] = 10,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most moments to list")] = 10,
     encoder: EncoderFlag = None,
     offline: OfflineFlag = None,
     as_json: JsonFlag = False,

@@ -7,9 +7,9 @@ import difflib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from footage.errors import ConfigError
@@ -31,16 +31,16 @@ class IndexConfig(_Section):
     encoder: str = "color"
     """"color", or a SigLIP, SigLIP2 or CLIP checkpoint: a local folder or a hub id."""
     merger: Literal["keep", "mean", "tome"] = "tome"
-    tokens_per_carrier: int = 16
+    tokens_per_carrier: Annotated[int, Field(ge=1)] = 16
     gate: Literal["change", "all"] = "change"
     ocr: Literal["auto", "on", "off"] = "auto"
     """Read text on the screen; auto: when the `ocr` extra is installed."""
-    side_px: int = 384
+    side_px: Annotated[int, Field(ge=16, le=8192)] = 384
     """Longer side of the frames that encoders see."""
-    ocr_side_px: int = 1920
+    ocr_side_px: Annotated[int, Field(ge=64, le=8192)] = 1920
     """Longer side of the frames that text is read from."""
-    thumbnail_px: int = 256
-    jobs: int = 0
+    thumbnail_px: Annotated[int, Field(ge=16, le=4096)] = 256
+    jobs: Annotated[int, Field(ge=0)] = 0
     """Segments worked on at a time; 0: as many as there are cores."""
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -52,9 +52,9 @@ class AskConfig(_Section):
     model: str = "auto"
     """"none", "template", or "auto": template for the colour encoder, else none."""
     selector: str = "top-k"
-    budget: int = 4096
+    budget: Annotated[int, Field(ge=0)] = 4096
     """Visual tokens."""
-    moments: int = 5
+    moments: Annotated[int, Field(ge=1)] = 5
     ground: bool = True
     """Decode around the edges of what is cited, to give them to the frame."""
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from footage.errors import ConfigError, EncoderMismatch, NothingRecorded
+from footage.errors import ConfigError, NothingRecorded
 from footage.frames import Clip
 from footage.protocols import Answerer, Encoder, Fetcher
 from footage.questions import Answer, Budget, Moment, Question
@@ -25,8 +25,9 @@ from qa.answerers.moments import MomentsAnswerer
 from qa.answerers.template import TemplateAnswerer
 from qa.ask import Scope, ask, search, search_image
 from workers.config import Settings, find_library, load_settings
-from workers.indexing import Done, Listener, Refused, index, worth_jobs
-from workers.remember import Tools
+from workers.indexing import Done, Listener, Refused, index, processes
+from workers.reading import Reading
+from workers.remember import Tools, open_source
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def open_library(library: str = "", **settings: Any) -> "Library":
 class Library:
     """Recordings that are remembered in one directory.
 
-    Reading opens the library read-only; only `index` and `forget` take the writer's place, for as long as they run.
+    Reading opens the library read-only; only indexing takes the writer's place, for as long as it runs.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -92,8 +93,7 @@ class Library:
         """The same, one result at a time as it is ready; an error is a result."""
         self.close()
         with LocalStore(self.directory) as store:
-            jobs = worth_jobs(self.settings, jobs, pending_hint=64)
-            yield from index(targets, store, self.settings, tools=self.tools, jobs=jobs, listener=listener)
+            yield from index(targets, store, self.settings, tools=self.tools, jobs=processes(jobs), listener=listener)
             RecallIndex.open(store, self.tools.generation, directory=store.index_directory)
 
     def recordings(self) -> list[tuple[Recording, tuple[str, ...]]]:
@@ -109,7 +109,7 @@ class Library:
         """
         every = self.recordings()
         place = str(Path(name).resolve())
-        exact = [r.recording_id for r, names in every if name in names or place in self.store.locations(r.recording_id)]
+        exact = [r.recording_id for r, names in every if name in (r.recording_id, *names) or place in self.store.locations(r.recording_id)]
         found = exact or [r.recording_id for r, _ in every if len(name) >= 4 and r.recording_id.startswith(name)]
         if len(found) == 1:
             return found[0]
@@ -135,25 +135,24 @@ class Library:
         recording: str = "",
         start: float | str | None = None,
         end: float | str | None = None,
-        budget: int = 0,
-        moments: int = 0,
+        jobs: int = 1,
         listener: Listener | None = None,
     ) -> Answer:
         """Answer in words and moments. With a source that is not in the library yet, index it first.
 
-        start, end: seconds or clock text; only what lies between is searched.
-        """  # fmt: skip
+        start, end: seconds or clock text; only what lies between is searched. jobs: processes to index with.
+        """
+        asked = _question(question)
         if source:
-            recording = self._indexed(source, listener)
+            recording = self._indexed(source, jobs, listener)
         s = self.settings.ask
         scope = self.scope(recording, start, end)
         if scope.recording_ids is None:
             scope = self._narrowed(question, scope)
-        chooser = selector(s.selector, tokens_per_carrier=self.settings.index.tokens_per_carrier)
         answer = ask(
-            Question(question), store=self.store, generation=self.generation(scope), encoder=self.encoder,
-            selector=chooser, answerer=self._answerer(), budget=Budget(budget or s.budget),
-            fetcher=self.fetcher() if s.ground else None, scope=scope, moments=moments or s.moments, names=self._naming(scope),
+            asked, memory=self.memory, encoder=self.encoder, answerer=self._answerer(), budget=Budget(s.budget),
+            selector=selector(s.selector, tokens_per_carrier=self.settings.index.tokens_per_carrier),
+            fetcher=self.fetcher() if s.ground else None, scope=scope, moments=s.moments, names=self._naming(scope),
         )  # fmt: skip
         self._keep(question, answer)
         return answer
@@ -169,7 +168,7 @@ class Library:
     ) -> list[Moment]:
         """Moments whose pictures or text match, best first."""
         scope = self.scope(recording, start, end)
-        return search(text, store=self.store, generation=self.generation(scope), encoder=self.encoder, scope=scope, limit=limit)
+        return search(_question(text).text, memory=self.memory, encoder=self.encoder, scope=scope, limit=limit)
 
     def search_image(self, image: str | Path, *, recording: str = "", limit: int = 10) -> list[Moment]:
         """Moments that look like a picture file, best first. Raises ConfigError when the file is no picture."""
@@ -182,7 +181,7 @@ class Library:
         zero = np.zeros(1)
         [embed] = self.encoder.encode(Clip("query", pixels[None], zero, zero + 1, zero)).embeds
         scope = self.scope(recording, None, None)
-        return search_image(embed, store=self.store, generation=self.generation(scope), floor=LOOKS_ALIKE, scope=scope, limit=limit)
+        return search_image(embed, memory=self.memory, floor=LOOKS_ALIKE, scope=scope, limit=limit)
 
     def dump(self) -> Iterator[dict[str, Any]]:
         """The whole content, canonical: two libraries that hold the same give the same."""
@@ -193,8 +192,13 @@ class Library:
         path = self.directory / ANSWERS
         if not path.exists():
             raise NothingRecorded("no question was asked of this library yet", hint='ask first: footage ask "..."')
-        last: dict[str, Any] = json.loads(path.read_text().splitlines()[-1])
-        return last
+        for line in reversed(path.read_text().splitlines()):
+            try:
+                answer: dict[str, Any] = json.loads(line)
+            except ValueError:  # cut off by a kill
+                continue
+            return answer
+        raise NothingRecorded("no answer is kept in this library", hint='ask first: footage ask "..."')
 
     @property
     def encoder(self) -> Encoder:
@@ -210,26 +214,10 @@ class Library:
             raise ConfigError(f"the range from {start} to {end} is empty", hint="--from must be before --to")
         return Scope(ids, TimeSpan(low, high))
 
-    def generation(self, scope: Scope) -> str:
-        """The memory to read: the one that today's settings write, else the newest that today's encoder can be compared with.
-
-        Raises:
-            EncoderMismatch: only memory of other encoders is there. NothingRecorded: none at all.
-        """
-        ids = scope.recording_ids or tuple(r.recording_id for r in self.store.recordings())
-        written = list(dict.fromkeys(g for name in ids for g in self.store.generations(name)))
-        if not written:
-            raise NothingRecorded("nothing is indexed yet", hint="index first: footage index VIDEO")
-        if self.tools.generation in written:
-            return self.tools.generation
-        same = [g for g in written if self.store.encoder_id(g) == self.encoder.id]
-        if same:
-            return same[-1]
-        theirs = self.store.encoder_id(written[-1])
-        raise EncoderMismatch(
-            f"the question would be embedded by {self.encoder.id!r}, but the library was written by {theirs!r}",
-            hint=f"ask with --encoder {theirs.split('@')[0]}, or index again with --encoder {self.encoder.id.split('@')[0]}",
-        )
+    @property
+    def memory(self) -> Reading:
+        """The library as today's encoder can read it."""
+        return Reading(self.store, self.encoder.id, self.tools.generation)
 
     def fetcher(self) -> Fetcher:
         """Pixels of anything whose file is still where it was."""
@@ -244,17 +232,25 @@ class Library:
             return MomentsAnswerer(sees)
         raise ConfigError(f"there is no model {model!r}", hint='known: "none", "template" and "auto"')
 
-    def _indexed(self, source: str, listener: Listener | None) -> str:
-        """The recording of a source, indexed now when it must be."""
-        [done] = self.index(source, jobs=self.settings.index.jobs, listener=listener)[:1]
-        return done.recording
+    def _indexed(self, source: str, jobs: int, listener: Listener | None) -> str:
+        """The recording of a source, indexed now when nothing of it can be read yet."""
+        if Path(source).is_dir():
+            raise ConfigError(f"{source!r} is a folder", hint=f"index it first (footage index {source}), then ask without naming it")
+        recording_id = open_source(source, self.settings).recording.recording_id
+        try:
+            is_known = self.memory.can_answer(recording_id)
+        except NothingRecorded:
+            is_known = False
+        if not is_known:
+            self.index(source, jobs=jobs, listener=listener)
+        return recording_id
 
     def _narrowed(self, question: str, scope: Scope) -> Scope:
         """Over many recordings: those that the vector index and the text rows point at."""
         ids = [r.recording_id for r in self.store.recordings()]
         if len(ids) <= VIEWED_RECORDINGS:
             return scope
-        found = RecallIndex.open(self.store, self.generation(scope)).search(self.encoder.embed_text([question])[0], 512)
+        found = RecallIndex.open(self.store, self.tools.generation).search(self.encoder.embed_text([question])[0], 512)
         rows = self.store.texts(match=question, limit=512)
         near = dict.fromkeys([*(row.recording_id for row in rows), *(hit.recording_id for hit in found), *ids])
         return Scope(tuple(list(near)[:VIEWED_RECORDINGS]), scope.span)
@@ -266,8 +262,12 @@ class Library:
 
     def _keep(self, question: str, answer: Answer) -> None:
         """Every answer is kept with its plan, so that it can be looked at and exported later."""
-        with (self.directory / ANSWERS).open("a") as file:
-            file.write(json.dumps({"question": question, "asked": time.time(), **answer_json(answer, self)}) + "\n")
+        row = {"question": question, "asked": time.time(), **answer_json(answer, self)}
+        try:
+            with (self.directory / ANSWERS).open("a") as file:
+                file.write("\n" + json.dumps(row) + "\n")  # a line of its own also after one that was cut off
+        except OSError as error:
+            log.warning("the answer could not be kept: %s", error)
 
 
 class _Fetchers:
@@ -289,6 +289,12 @@ class _Fetchers:
         return [frame for r in requests for frame in self._of(r.recording_id).fetch([r])]
 
 
+def _question(text: str) -> Question:
+    if not text.strip():
+        raise ConfigError("there are no words to look for", hint='write a question in quotes: footage ask "When is it blue?"')
+    return Question(text)
+
+
 def _seconds(time_text: float | str) -> float:
     try:
         return float(time_text) if not isinstance(time_text, str) else parse_clock(time_text)
@@ -303,8 +309,8 @@ def moment_json(moment: Moment, library: Library) -> dict[str, Any]:
     kind: "image", "ocr", "subtitle" ...; text: what is written or said there; supported: the evidence bears it out.
     """
     return {
-        "recording": moment.recording_id, "name": library.name_of(moment.recording_id), "start_s": round(moment.span.start_s, 3),
-        "end_s": round(moment.span.end_s, 3), "score": moment.score, "kind": moment.kind, "text": moment.text,
+        "recording": moment.recording_id, "name": library.name_of(moment.recording_id), "start_s": moment.span.start_s,
+        "end_s": moment.span.end_s, "score": moment.score, "kind": moment.kind, "text": moment.text,
         "supported": moment.supported,
     }  # fmt: skip
 

@@ -72,7 +72,7 @@ def run_questions(
     ours, uniform = [], []
     for case in cases:
         rows = library.store.texts([recording_of[case.video]])
-        answer = library.ask(case.question, recording=recording_of[case.video], moments=moments)
+        answer = library.ask(case.question, recording=recording_of[case.video])
         ours.append(score(case, answer.citations[:moments], [m.text for m in answer.citations[:moments]], rows))
         windows, texts = uniform_moments(library, recording_of[case.video], rows, moments)
         uniform.append(score(case, windows, texts, rows))

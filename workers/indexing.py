@@ -9,18 +9,18 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from footage.carriers import SegmentMemory
-from footage.errors import ConfigError, FootageError, SourceError, SourceNotFound
+from footage.errors import ConfigError, FootageError, SourceError, SourceNotFound, StoreError
 from footage.protocols import Source
 from footage.recordings import Recording, Segment
 from ingest.synthetic import PREFIX
 from memory.local_store import LocalStore
 from workers.config import Settings
-from workers.remember import SegmentWorker, Tools, open_source, remember
+from workers.remember import SegmentWorker, Tools, open_source, remember, subtitles_of
 
 log = logging.getLogger(__name__)
 
@@ -81,35 +81,32 @@ class Silent:
     def finished(self, name: str) -> None: ...
 
 
-def expand(targets: Iterable[str]) -> list[str]:
-    """Files, folders (all videos below them, by suffix) and globs to locations, sorted within each, none twice.
-
-    Raises:
-        SourceNotFound: a target that names nothing.
-    """
-    found: list[str] = []
+def expand(targets: Iterable[str]) -> list[str | Refused]:
+    """Files, folders (all videos below them, by suffix) and globs to locations, sorted within each, none twice."""
+    found: dict[str, str | Refused] = {}
     for target in targets:
-        path = Path(target)
-        if target.startswith(PREFIX) or "://" in target:
-            matches = [target]
-        elif path.is_dir():
-            matches = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            if not matches:
-                raise SourceNotFound(f"folder {target!r} holds no video files", hint="name a file itself to try it whatever its suffix")
-        elif path.exists():
-            matches = [target]
-        else:
-            matches = _globbed(target)
-        found += matches
-    return list(dict.fromkeys(found))
+        try:
+            found |= {place: place for place in _places(target)}
+        except FootageError as error:
+            found[target] = Refused(target, error)
+    return list(found.values())
 
 
-def _globbed(pattern: str) -> list[str]:
+def _places(target: str) -> list[str]:
+    """Raises SourceNotFound where the target names nothing."""
     from glob import glob
 
-    matches = sorted(p for p in glob(pattern, recursive=True) if Path(p).is_file())
+    path = Path(target)
+    if target.startswith(PREFIX) or "://" in target:
+        return [target]
+    if path.is_dir():
+        inside = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        if not inside:
+            raise SourceNotFound(f"folder {target!r} holds no video files", hint="name a file itself to try it whatever its suffix")
+        return inside
+    matches = [target] if path.exists() else sorted(p for p in glob(target, recursive=True) if Path(p).is_file())
     if not matches:
-        raise SourceNotFound(f"there is no file, folder or match for {pattern!r}", hint="check the path; quote names that hold spaces")
+        raise SourceNotFound(f"there is no file, folder or match for {target!r}", hint="check the path; quote names that hold spaces")
     return matches
 
 
@@ -159,12 +156,14 @@ def index(
                 _commit(job, remember(job.source, segment, tools, subtitles), store, tools, listener)
         except FootageError as error:
             listener.finished(job.name)
-            yield Refused(location, error)
+            yield Refused(job.location, error)
             continue
         yield _finish(job, store, tools, listener)
 
 
-def _begin(location: str, store: LocalStore, settings: Settings, tools: Tools, listener: Listener) -> _Job | Refused:
+def _begin(location: str | Refused, store: LocalStore, settings: Settings, tools: Tools, listener: Listener) -> _Job | Refused:
+    if isinstance(location, Refused):
+        return location
     try:
         source = open_source(location, settings)
     except FootageError as error:
@@ -173,11 +172,36 @@ def _begin(location: str, store: LocalStore, settings: Settings, tools: Tools, l
     is_file = "://" not in location and not location.startswith(PREFIX)
     name = Path(location).name if is_file else location
     store.add(recording, name, location=str(Path(location).resolve()) if is_file else location)
-    have = store.committed(recording.recording_id, tools.generation)
+    have = _sound(recording.recording_id, store, tools.generation)
+    _add_subtitles(source, have, store, tools)
     segments = list(source.segments())
     pending = [s for s in segments if s.index not in have]
     listener.found(name, recording, sum(s.span.duration_s for s in pending))
     return _Job(location, name, source, pending, len(segments) - len(pending))
+
+
+def _sound(recording_id: str, store: LocalStore, generation: str) -> dict[int, SegmentMemory]:
+    """The segments that are kept and can be read; damaged ones are dropped, to be made again."""
+    sound: dict[int, SegmentMemory] = {}
+    for index in store.committed(recording_id, generation):
+        try:
+            sound[index] = replace(store.read_segment(recording_id, generation, index), carriers=(), thumbnails=())
+        except StoreError as error:
+            log.warning("segment is damaged and made again: %s", error)
+            store.drop_segment(recording_id, generation, index)
+    return sound
+
+
+def _add_subtitles(source: Source, have: dict[int, SegmentMemory], store: LocalStore, tools: Tools) -> None:
+    """Lines that came after the picture was indexed, such as a file laid beside it later, join the segments they belong to."""
+    known = {(row.span, row.text) for memory in have.values() for row in memory.texts if row.kind == "subtitle"}
+    new = [row for row in source.texts() if (row.span, row.text) not in known] if have else []
+    for index, memory in have.items():
+        rows = subtitles_of(memory.segment, new, source.recording.duration_s)
+        if rows:
+            whole = store.read_segment(memory.segment.recording_id, tools.generation, index)
+            more = replace(whole, texts=(*whole.texts, *rows))
+            store.rewrite(more, generation=tools.generation, encoder_id=tools.encoder.id)
 
 
 def _commit(job: _Job, memory: SegmentMemory, store: LocalStore, tools: Tools, listener: Listener) -> None:
@@ -221,7 +245,7 @@ def _run_segment(location: str, segment: Segment) -> SegmentMemory:
 
 
 def _in_processes(
-    locations: Sequence[str], store: LocalStore, settings: Settings, tools: Tools, jobs: int, listener: Listener
+    locations: Sequence[str | Refused], store: LocalStore, settings: Settings, tools: Tools, jobs: int, listener: Listener
 ) -> Iterator[Done | Refused]:
     """Segments of all recordings through one pool; at most two a process wait, so memory stays bounded."""
     context = multiprocessing.get_context("spawn")  # fork and native threads do not mix
@@ -247,13 +271,11 @@ def _in_processes(
 
 
 def _one_thread(settings: Settings) -> Any:
-    from dataclasses import replace
-
     return replace(settings.sampling, threads=settings.sampling.threads or 1)
 
 
 def _tasks(
-    locations: Sequence[str], store: LocalStore, settings: Settings, tools: Tools, listener: Listener
+    locations: Sequence[str | Refused], store: LocalStore, settings: Settings, tools: Tools, listener: Listener
 ) -> Iterator[tuple[_Job | Refused, Segment | None]]:
     """(job, segment to make), or (job, None) when nothing of it is left to do, or (refusal, None)."""
     for location in locations:
@@ -292,12 +314,8 @@ def _stop(pool: ProcessPoolExecutor) -> None:
             process.terminate()
 
 
-def worth_jobs(settings: Settings, asked: int, pending_hint: int) -> int:
-    """How many processes: as asked, else one a core, and never more than there is work for."""
+def processes(asked: int) -> int:
+    """How many: as asked, or one a core for 0. Raises ConfigError below 0."""
     if asked < 0:
         raise ConfigError(f"jobs is {asked}", hint="expected 0 (one a core) or more")
-    return max(1, min(asked or (os.cpu_count() or 1), pending_hint))
-
-
-def first_error(results: Iterable[Done | Refused]) -> FootageError | None:
-    return next((r.error for r in results if isinstance(r, Refused)), None)
+    return asked or os.cpu_count() or 1

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 from footage.arrays import Pixels
 from footage.carriers import Carrier, SegmentMemory
@@ -50,13 +51,15 @@ class Tools:
     def generation(self) -> str:
         """What wrote the memory: encoder, merger and a hash of every setting that shapes it."""
         s = self.settings
-        shaping = {
+        shaping: dict[str, Any] = {
             "sampling": {k: v for k, v in asdict(s.sampling).items() if k not in ("threads", "decoder")},
             "gate": [s.index.gate, asdict(s.gate)],
             "merge": [self.merger.id, s.index.tokens_per_carrier],
             "ocr": asdict(s.ocr) | {"threads": 0} if self.reader else None,
             "side_px": [s.index.side_px, s.index.ocr_side_px, s.index.thumbnail_px],
         }
+        if s.index.encoder != "color":
+            shaping["dtype"] = s.index.dtype
         digest = hashlib.blake2b(json.dumps(shaping, sort_keys=True).encode(), digest_size=4).hexdigest()
         return f"{self.encoder.id}+{self.merger.id}+{digest}".replace("/", "_")
 
@@ -128,13 +131,18 @@ def remember(source: Source, segment: Segment, tools: Tools, subtitles: Sequence
         carriers = tools.merger.merge(draft.carriers, max_tokens=budget) if draft.carriers else []
     with draft.timed("ocr"):
         texts = reading.rows() if reading else []
-    is_last = segment.span.end_s >= source.recording.duration_s - 1e-6  # it also takes lines that outlast the picture
-    texts += [row for row in subtitles if row.span.start_s in segment.span or (is_last and row.span.start_s >= segment.span.end_s)]
+    texts += subtitles_of(segment, subtitles, source.recording.duration_s)
     return SegmentMemory(
         segment, tuple(carriers), tuple(draft.thumbnails) if len(draft.thumbnails) == len(carriers) else (),
         tuple(texts), tuple(draft.gaps), draft.seen, draft.kept,
         {stage: round(seconds, 3) for stage, seconds in draft.seconds.items()},
     )  # fmt: skip
+
+
+def subtitles_of(segment: Segment, rows: Sequence[TextRow], duration_s: float) -> list[TextRow]:
+    """The rows that begin in a segment; the last one also takes lines that outlast the picture."""
+    is_last = segment.span.end_s >= duration_s - 1e-6
+    return [row for row in rows if row.span.start_s in segment.span or (is_last and row.span.start_s >= segment.span.end_s)]
 
 
 def _take_in(clip: Clip, draft: _Draft, gate: Gate, reading: OcrSegment | None, tools: Tools) -> None:
