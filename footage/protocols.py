@@ -1,4 +1,4 @@
-"""The eight seams. Each has a weightless implementation and one that earns its keep; tests/contracts.py has a suite for each."""
+"""The eight seams. Each has a weightless implementation and one that earns its keep; tests/contracts_*.py hold their suites."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol

@@ -79,14 +79,17 @@ class Pick:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The decision, as data: printable, JSON, diffable, stored with every answer. Nothing else may spend tokens."""
+    """The decision, as data: printable, JSON, diffable, stored with every answer. Nothing else may spend tokens.
+
+    Finding the exact edges of what is cited (qa/ground.py) stands outside: two seconds of decoding a citation, no tokens.
+    """
 
     selector: str
     view_version: int
     picks: tuple[Pick, ...]
     """In time order: by recording as in the view, then by first moment."""
     redecodes: tuple[Redecode, ...] = ()
-    """The ONLY decoding that this question may cause for its evidence."""
+    """The only decoding for evidence that this question may cause."""
     tokens: int = 0
     """Planned cost; never above Budget.tokens."""
 

@@ -14,7 +14,9 @@ import numpy as np
 
 from footage.arrays import AnyArray, Bools, Pixels
 from footage.errors import ConfigError, DecodeError
+from ingest.decord_decode import DecordDecoder
 from ingest.packets import PacketTable, opened
+from ingest.picture import fitted_px, upright
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +41,6 @@ class Decoder(Protocol):
         Pixels are (H, W, 3), upright, square-pixelled, longer side at most max_side_px, never enlarged.
         """
         ...
-
-
-def fitted_px(width_px: int, height_px: int, max_side_px: int) -> tuple[int, int]:
-    """The largest (width, height) of that shape whose longer side is at most max_side_px; never enlarged."""
-    scale = min(1.0, max_side_px / max(width_px, height_px))
-    return max(1, round(width_px * scale)), max(1, round(height_px * scale))
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,89 +221,6 @@ def _runs(rows: AnyArray) -> list[tuple[int, int]]:
     """Sorted rows as inclusive (first, last) stretches."""
     cuts = np.flatnonzero(np.diff(rows) > 1)
     return list(zip(rows[np.append(0, cuts + 1)].tolist(), rows[np.append(cuts, len(rows) - 1)].tolist(), strict=True))
-
-
-def upright(frame: Any, size_px: tuple[int, int], rotation_deg: int) -> Pixels:
-    """One decoded frame as (H, W, 3) RGB of size_px (width, height) after rotation; HDR is tone-mapped."""
-    width, height = size_px if rotation_deg % 180 == 0 else size_px[::-1]
-    is_hdr = int(frame.color_trc) in _HDR_CURVES
-    shape = {"width": width, "height": height, "interpolation": "AREA"}
-    picture = frame.reformat(format="rgb48le" if is_hdr else "rgb24", **shape).to_ndarray()
-    if is_hdr:
-        picture = tone_mapped(picture, int(frame.color_trc))
-    return np.ascontiguousarray(np.rot90(picture, rotation_deg // 90))
-
-
-PQ, HLG = 16, 18  # transfer characteristics of ITU-T H.273
-_HDR_CURVES = (PQ, HLG)
-
-
-def tone_mapped(rgb48: AnyArray, curve: int) -> Pixels:
-    """BT.2020 PQ or HLG (H, W, 3) uint16 to BT.709 sRGB uint8: diffuse white (203 nits, BT.2408) stays white, highlights roll off."""
-    signal = rgb48.astype(np.float32) / 65535
-    if curve == PQ:  # SMPTE ST 2084, in units of diffuse white
-        p = signal ** (1 / 78.84375)
-        linear = (np.maximum(p - 0.8359375, 0) / (18.8515625 - 18.6875 * p)) ** (1 / 0.1593017578125) * (10000 / 203)
-    else:  # ARIB STD-B67: signal 0.75 is diffuse white
-        linear = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - 0.55991073) / 0.17883277) + 0.28466892) / 12)
-        linear = linear / 0.2650
-    to_709 = np.array([[1.6605, -0.1246, -0.0182], [-0.5876, 1.1329, -0.1006], [-0.0728, -0.0083, 1.1187]], np.float32)
-    linear = np.maximum(linear @ to_709, 0)
-    peak = linear.max(axis=2, keepdims=True)
-    rolled = peak * (1 + peak / 25) / (1 + peak)  # Reinhard's extended curve, white at 5 x diffuse white
-    linear = np.clip(linear * np.divide(rolled, peak, out=np.zeros_like(peak), where=peak > 0) * 1.6, 0, 1)
-    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.rint(encoded * 255).astype(np.uint8)
-
-
-@dataclass(frozen=True, slots=True)
-class DecordDecoder:
-    """decord, fed one bounded batch a reader: an idle reader decodes ahead without bound, so none is ever held."""
-
-    threads: int = 0
-    batch: int = 32
-    """Frames a reader hands out before it is closed."""
-
-    @property
-    def name(self) -> str:
-        return "decord"
-
-    def frames(self, table: PacketTable, indices: Sequence[int], max_side_px: int) -> Iterator[tuple[int, Pixels]]:
-        wanted = sorted(int(i) for i in indices)
-        for at in range(0, len(wanted), self.batch):
-            chunk = wanted[at : at + self.batch]
-            yield from zip(chunk, self._batch(table, chunk, max_side_px), strict=True)
-
-    def _batch(self, table: PacketTable, indices: list[int], max_side_px: int) -> Pixels:
-        """Raises DecodeError where decord disagrees with the packet table: a wrong frame is worse than none."""
-        try:
-            import decord
-        except ImportError as error:
-            raise ConfigError("decord is not installed", hint='pip install "footage[decord]"') from error
-        width, height = fitted_px(table.width_px, table.height_px, max_side_px)
-        decord.logging.set_level(decord.logging.QUIET)
-        try:
-            reader = decord.VideoReader(str(table.path), width=width, height=height, num_threads=self.threads)
-            self._check(reader, table, indices)
-            pixels: Pixels = reader.get_batch(indices).asnumpy()
-        except (decord.DECORDError, RuntimeError, IndexError) as error:
-            raise DecodeError(f"decord cannot read {str(table.path)!r}: {str(error).splitlines()[0]}",
-                              hint="use the default decoder: --decoder pyav") from error  # fmt: skip
-        return pixels
-
-    def _check(self, reader: Any, table: PacketTable, indices: list[int]) -> None:
-        if table.has_open_groups or table.stamps != "pts" or "mpegts" in table.facts.get("container", ""):
-            raise DecodeError(f"decord gives wrong frames for files such as {str(table.path)!r} (open groups, or no index)",
-                              hint="use the default decoder: --decoder pyav")  # fmt: skip
-        if len(reader) != len(table):
-            raise DecodeError(f"decord sees {len(reader)} frames in {str(table.path)!r}, the container shows {len(table)}",
-                              hint="use the default decoder: --decoder pyav")  # fmt: skip
-        theirs = reader.get_frame_timestamp(indices)[:, 0]
-        ours = table.starts_s[indices] + table.origin_s
-        worst = float(np.abs((theirs - theirs[0]) - (ours - ours[0])).max())
-        if worst > 0.002 or table.rotation_deg:
-            raise DecodeError(f"decord's times for {str(table.path)!r} are {worst:.3f} s off, or the picture is turned",
-                              hint="use the default decoder: --decoder pyav")  # fmt: skip
 
 
 def decoder(name: str, *, threads: int = 0) -> Decoder:

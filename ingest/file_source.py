@@ -14,8 +14,9 @@ from footage.frames import Clip, Frame
 from footage.questions import Redecode
 from footage.recordings import Gap, Recording, Segment, TextRow
 from footage.timespan import TimeSpan, clock
-from ingest.decode import Decoder, PyAvDecoder, decoder, fitted_px
+from ingest.decode import Decoder, PyAvDecoder, decoder
 from ingest.packets import PacketTable, content_id, scan
+from ingest.picture import fitted_px
 from ingest.subtitles import container_subtitles, sidecar_subtitles
 
 DAMAGED = "damaged: no frame could be decoded"

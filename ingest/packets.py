@@ -188,13 +188,13 @@ def scan(path: Path) -> PacketTable:
     """
     with opened(path) as container:
         stream = pick_stream(container, path)
-        packets = _packets(container, stream)
+        packets, sound_ends_s = _packets(container, stream)
         promised, rate = int(stream.frames or 0), stream.average_rate or stream.guessed_rate or Fraction(25)
         if not len(packets[0]):
             raise DecodeError(f"{str(path)!r} declares a {stream.codec_context.name} video stream but holds no packet of it")
         pts, dts, durations, sizes, keys, discards = packets
         declared = float((stream.duration or 0) * stream.time_base)
-        start_s = (container.start_time or 0) / av.time_base
+        start_s, container_s = (container.start_time or 0) / av.time_base, (container.duration or 0) / av.time_base
         kind, time_base, index = container.format.name, stream.time_base, stream.index
     stamps = "dts" if kind == "avi" and not (dts == _NONE).any() else "count" if (pts == _NONE).any() else "pts"
     if stamps == "dts":  # what FFmpeg gives as pts there is a guess that B-frames break
@@ -207,6 +207,9 @@ def scan(path: Path) -> PacketTable:
         raise DecodeError(f"{str(path)!r}: every packet of its video stream is marked as not to be shown")
     starts_s = _seconds(shown - shown[0], time_base)
     ends_s = np.append(starts_s[1:], starts_s[-1] + _last_duration_s(shown, pts, durations, time_base))
+    if stamps != "count":  # the last picture stays while the sound goes on, as long as the container says that it does
+        held_s = min(sound_ends_s, start_s + container_s) - float(shown[0] * time_base)
+        ends_s[-1] = max(ends_s[-1], held_s)
     lost = promised > len(pts) and declared > ends_s[-1]
     origin_s = float(shown[0] * time_base)
     first = _first_frame(path, index)
@@ -225,19 +228,26 @@ def scan(path: Path) -> PacketTable:
 _NONE = -(2**62)  # stands for "no time stamp" in int64 columns
 
 
-def _packets(container: Any, stream: Any) -> list[AnyArray]:
-    """Columns of int64: pts, dts, duration, size, is key, is not to be shown. 48 bytes a packet, 120 MB for a day."""
+def _packets(container: Any, stream: Any) -> tuple[list[AnyArray], float]:
+    """Columns of int64: pts, dts, duration, size, is key, is not to be shown (48 bytes a packet, 120 MB for a day); end of the sound.
+
+    The sound's end is in container seconds, from its packets; 0 where there is none.
+    """
     columns, codec = [array("q") for _ in range(6)], stream.codec_context.codec.canonical_name
+    sound_ends_s = 0.0
     try:
-        for p in container.demux(stream):
-            if p.size:
+        for p in container.demux([stream, *container.streams.audio]):
+            if p.size and p.stream.index != stream.index:
+                if p.pts is not None:
+                    sound_ends_s = max(sound_ends_s, float((p.pts + (p.duration or 0)) * p.time_base))
+            elif p.size:
                 pts, dts = _NONE if p.pts is None else p.pts, _NONE if p.dts is None else p.dts
                 hidden = p.is_discard or (codec in ("vp8", "vp9") and _is_hidden(codec, memoryview(p)))
                 for column, value in zip(columns, (pts, dts, p.duration or 0, p.size, p.is_keyframe, hidden), strict=True):
                     column.append(value)
     except (av.error.FFmpegError, OSError) as error:  # a broken tail: what came before it counts
         log.warning("demux stopped early file=%s packets=%d error=%s", container.name, len(columns[0]), error)
-    return [np.array(column, np.int64) for column in columns]
+    return [np.array(column, np.int64) for column in columns], sound_ends_s
 
 
 def _is_hidden(codec: str, data: memoryview) -> bool:

@@ -8,8 +8,10 @@ import pytest
 from films import FILMS, number_in, true_times
 
 from footage.errors import ConfigError, DecodeError, FootageError
-from ingest.decode import DecordDecoder, PyAvDecoder, decoder, fitted_px, tone_mapped
+from ingest.decode import PyAvDecoder, decoder
+from ingest.decord_decode import DecordDecoder
 from ingest.packets import PacketTable, content_id, scan
+from ingest.picture import fitted_px, tone_mapped
 
 DECODERS = {"pyav": PyAvDecoder(), "pyav-sequential": PyAvDecoder(selective=False), "decord": DecordDecoder(batch=7)}
 DECORD_REFUSES = {"open_gop.mp4", "hevc.mp4", "ts.ts", "mpeg4.avi", "raw.h264"}  # it would give a wrong frame, or none

@@ -6,7 +6,7 @@ import av
 import contracts_source
 import numpy as np
 import pytest
-from films import FILMS, number_in, write
+from films import FILMS, HEIGHT, WIDTH, number_in, picture, write
 
 from footage.errors import ConfigError, DecodeError, FootageError, NotVideo, SourceNotFound
 from footage.questions import Redecode
@@ -173,13 +173,30 @@ def test_a_colour_script_is_a_source_with_known_truth() -> None:
 
 
 def test_durations_of_real_footage_are_those_of_the_container_to_a_frame(shared_videos: Path) -> None:
-    """The same facts that ffprobe prints for the video stream, or for the file where the stream says nothing."""
     for path in sorted((shared_videos / "real").iterdir()):
         with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            said = float(stream.duration * stream.time_base) if stream.duration else container.duration / av.time_base
-            frame_s = float(1 / (stream.average_rate or 25))
-        assert abs(FileSource.open(path).recording.duration_s - said) <= frame_s, path.name
+            said, rate = container.duration / av.time_base, container.streams.video[0].average_rate or 25
+        assert abs(FileSource.open(path).recording.duration_s - said) <= 1 / rate, path.name
+
+
+def test_the_last_picture_stays_while_the_sound_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mkv"
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        sound = out.add_stream("pcm_s16le", rate=8000, layout="mono")
+        for number in range(20):
+            out.mux(video.encode(av.VideoFrame.from_ndarray(picture(number), format="rgb24")))
+        out.mux(video.encode(None))
+        for n in range(35):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 8000, 800 * n
+            out.mux(sound.encode(frame))
+        out.mux(sound.encode(None))
+    source = FileSource.open(path)
+    assert source.recording.duration_s == pytest.approx(3.5, abs=0.002)
+    assert numbers(source) == [(0, 0), (1, 10), (2, 19)]
+    contracts_source.clips_tile_their_segments(source)
 
 
 def test_every_odd_file_is_taken_with_true_times_or_refused_by_name(shared_videos: Path) -> None:

@@ -20,9 +20,10 @@ import numpy as np
 from footage.arrays import Pixels
 from footage.errors import ConfigError, FootageError
 from footage.recordings import Gap
-from ingest.decode import PyAvDecoder, fitted_px
+from ingest.decode import PyAvDecoder
 from ingest.file_source import FileSource, SamplingConfig
 from ingest.packets import scan
+from ingest.picture import fitted_px
 from workers.bench_film import FILMS, make, number_of
 
 SIDE_PX = 682  # 384 on the short side of 16:9
