@@ -125,7 +125,7 @@ def find_moments(
     """
     ranked = rank_text(asked, rows)
     literal = bool(ranked) and ranked[0].is_literal and ranked[0].score >= 2 * FLOOR
-    any_text = asked.wants_text and not asked.phrases
+    any_text = asked.wants_text and not asked.phrases and not asked.is_about
     repeats = 2 if asked.wants_text and not asked.wants_time else None
     texts = dict(text_moments(ranked, floor=TEXT_FLOOR if any_text else FLOOR, limit=limit, repeats=repeats))
     sees = len(view) > 0 and bool(np.any(query.embed))

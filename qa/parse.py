@@ -81,6 +81,8 @@ class Asked:
     colours: tuple[str, ...] = ()
     wants_text: bool = False
     """The answer is something written or said."""
+    is_about: bool = False
+    """What is said about something: then the something must be named."""
     wants_time: bool = False
     """The answer is a time."""
     answer_types: tuple[str, ...] = ()
@@ -109,6 +111,7 @@ def parse(text: str) -> Asked:
         phrases=quoted,
         colours=names_in(text),
         wants_text=wants_text,
+        is_about=bool(re.search(r"\b(?:say|says|said|speak|speaks|spoken|mention\w*|talks?|talking|tells?|told)\b", lower)),
         wants_time=bool(re.search(r"\bwhen\b|\bat (?:what|which) (?:time|moment|point)\b|\bhow long\b", lower)),
         answer_types=types,
         place=_place(plain),

@@ -135,6 +135,12 @@ def test_a_subtitle_is_found_by_its_words() -> None:
     assert search("cross the bridge", memory=Seen(store), encoder=ColorEncoder())[0].span == TimeSpan(12.25, 15.5)
 
 
+def test_what_is_said_about_a_thing_needs_the_thing_to_be_named() -> None:
+    store = library(row(12.25, 15.5, "We should cross the bridge tonight", kind="subtitle"))
+    assert not answered(store, "What do they say about the shuttle?").found
+    assert answered(store, "What do they say about the bridge?").found
+
+
 def test_only_the_asked_range_is_searched() -> None:
     store = library(row(2, 4, "alpha sign"), row(40, 44, "alpha sign"))
     [recording] = store.recordings()
