@@ -168,6 +168,18 @@ def test_a_damaged_segment_is_made_again_and_subtitles_that_came_later_are_added
     assert [m["start_s"] for m in found["moments"]] == [12.25]
 
 
+def test_a_library_is_asked_with_the_encoder_that_wrote_it(tmp_path: Path) -> None:
+    from tiny_models import save_checkpoint
+
+    model = save_checkpoint(tmp_path / "tiny", "siglip")
+    footage("index", "synthetic:red=4,blue=4", "--encoder", model)
+    assert footage("ask", "a blue wall").returncode == 0
+    other = save_checkpoint(tmp_path / "other", "siglip", seed=5)
+    done = footage("ask", "a blue wall", "--encoder", other, ok=False)
+    assert done.returncode == 8
+    assert f"--encoder {model}" in done.stderr
+
+
 def test_a_clip_never_overwrites_the_footage_itself(tmp_path: Path) -> None:
     film = write(tmp_path / "a.mp4", frames=20)
     before = film.read_bytes()

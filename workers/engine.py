@@ -32,6 +32,8 @@ from workers.remember import Tools, open_source
 log = logging.getLogger(__name__)
 
 ANSWERS = "answers.jsonl"
+ENCODERS = "encoders.json"
+DEFAULT_ENCODER = "color"
 LOOKS_ALIKE = 0.6  # cosine of two pictures below which they do not look alike
 VIEWED_RECORDINGS = 32  # a question over a large library looks closely at this many recordings, chosen by the vector index
 
@@ -54,6 +56,7 @@ class Library:
         self.settings = settings
         self.directory = find_library(settings)
         self._tools: Tools | None = None
+        self._encoder: Encoder | None = None
         self._reader: LocalStore | None = None
 
     def __enter__(self) -> Self:
@@ -93,6 +96,7 @@ class Library:
         """The same, one result at a time as it is ready; an error is a result."""
         self.close()
         with LocalStore(self.directory) as store:
+            self._remember_encoder()
             yield from index(targets, store, self.settings, tools=self.tools, jobs=processes(jobs), listener=listener)
             RecallIndex.open(store, self.tools.generation, directory=store.index_directory)
 
@@ -202,7 +206,27 @@ class Library:
 
     @property
     def encoder(self) -> Encoder:
-        return self.tools.encoder
+        """The one that settings name; where they name none, the one that wrote this library."""
+        if self._encoder is None:
+            names = self._encoder_names() if self.settings.index.encoder == DEFAULT_ENCODER else {}
+            written = {self.store.encoder_id(g) for r in self.store.recordings() for g in self.store.generations(r.recording_id)}
+            others = sorted(names[e] for e in written if e in names)
+            wants_other = DEFAULT_ENCODER not in others and len(others) == 1
+            self._encoder = self.tools.like(others[0]) if wants_other else self.tools.encoder
+        return self._encoder
+
+    def _encoder_names(self) -> dict[str, str]:
+        """Encoder id to the name or folder it was loaded by."""
+        path = self.directory / ENCODERS
+        names: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        return names
+
+    def _remember_encoder(self) -> None:
+        name = self.settings.index.encoder
+        names = self._encoder_names() | {self.tools.encoder.id: str(Path(name).resolve()) if Path(name).is_dir() else name}
+        half = self.directory / f".{ENCODERS}"
+        half.write_text(json.dumps(names, indent=1))
+        half.replace(self.directory / ENCODERS)
 
     def scope(self, recording: str, start: float | str | None, end: float | str | None) -> Scope:
         ids = (self.resolve(recording),) if recording else None
@@ -217,7 +241,7 @@ class Library:
     @property
     def memory(self) -> Reading:
         """The library as today's encoder can read it."""
-        return Reading(self.store, self.encoder.id, self.tools.generation)
+        return Reading(self.store, self.encoder.id, self.tools.generation, self._encoder_names())
 
     def fetcher(self) -> Fetcher:
         """Pixels of anything whose file is still where it was."""

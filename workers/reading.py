@@ -1,7 +1,7 @@
 """What a question may read: for each recording the memory that today's encoder can be compared with, behind one view."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from footage.carriers import MemoryView
 from footage.errors import EncoderMismatch, NothingRecorded
@@ -17,6 +17,8 @@ class Reading:
     encoder_id: str
     preferred: str
     """The generation that today's settings write: taken wherever it is there."""
+    encoder_names: Mapping[str, str] = field(default_factory=dict)
+    """Encoder id to the name that it is loaded by."""
 
     def view(self, recording_ids: Sequence[str] | None = None) -> MemoryView:
         """Raises NothingRecorded when nothing is there, EncoderMismatch when all of it is of other encoders."""
@@ -48,5 +50,5 @@ class Reading:
         theirs, ours = self.store.encoder_id(written[0]), self.encoder_id
         raise EncoderMismatch(
             f"the question would be embedded by {ours!r}, but the library was written by {theirs!r}",
-            hint=f"ask with --encoder {theirs.split('@')[0]}, or index again with --encoder {ours.split('@')[0]}",
+            hint=f"ask with --encoder {self.encoder_names.get(theirs, theirs)}, or index again with today's encoder",
         )

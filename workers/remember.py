@@ -39,9 +39,12 @@ class Tools:
 
     @classmethod
     def build(cls, settings: Settings) -> "Tools":
-        index = settings.index
-        encoder = load_encoder(index.encoder, offline=settings.offline, device=index.device, dtype=index.dtype)
+        encoder = _encoder(settings, settings.index.encoder)
         return cls(settings, encoder, _merger(settings), OcrReader(settings.ocr) if reads_text(settings) else None)
+
+    def like(self, encoder: str) -> Encoder:
+        """Another encoder, loaded the same way."""
+        return _encoder(self.settings, encoder)
 
     def gate(self) -> Gate:
         """A fresh one for each segment: segments know nothing of each other."""
@@ -72,6 +75,11 @@ def reads_text(settings: Settings) -> bool:
     from importlib.util import find_spec
 
     return find_spec("rapidocr") is not None and find_spec("onnxruntime") is not None
+
+
+def _encoder(settings: Settings, name: str) -> Encoder:
+    index = settings.index
+    return load_encoder(name, offline=settings.offline, device=index.device, dtype=index.dtype)
 
 
 def _merger(settings: Settings) -> Merger:
