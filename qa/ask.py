@@ -113,7 +113,8 @@ def search_image(embed: Embeds, *, memory: Memory, floor: float, scope: Scope | 
     """Moments that look like a picture, given as (E,) by the encoder that wrote the generation; best first."""
     scope = scope or Scope()
     view = within(memory.view(scope.recording_ids), scope.span)
-    return image_moments(view, range(len(view)), view.embeds @ embed, floor=floor, limit=limit) if len(view) else []
+    found = image_moments(view, range(len(view)), view.embeds @ embed, floor=floor, limit=limit) if len(view) else []
+    return clipped(found, scope.span)
 
 
 def find_moments(
@@ -160,10 +161,11 @@ def within(view: MemoryView, span: TimeSpan | None) -> MemoryView:
 
 
 def clipped(moments: Sequence[Moment], span: TimeSpan | None) -> list[Moment]:
-    """The same moments, cut at the edges of what was asked about."""
+    """The same moments, cut at the edges of what was asked about; without those whose exact edges lie outside it."""
     if span is None:
         return list(moments)
-    return [replace(m, span=TimeSpan(max(m.span.start_s, span.start_s), min(m.span.end_s, span.end_s))) for m in moments]
+    return [replace(m, span=TimeSpan(max(m.span.start_s, span.start_s), min(m.span.end_s, span.end_s)))
+            for m in moments if m.span.overlap_s(span) > 0]  # fmt: skip
 
 
 def _rows_of(view: MemoryView, rows: AnyArray) -> MemoryView:

@@ -12,7 +12,7 @@ from footage.carriers import SegmentMemory
 from footage.errors import DecodeError, NothingRecorded
 from footage.frames import Clip, Frame
 from footage.questions import Budget, Moment, Question, Redecode
-from footage.recordings import Gap, Recording, Segment, TextRow
+from footage.recordings import Gap, Recording, TextRow
 from footage.timespan import TimeSpan
 from frame_select.top_k import TopKSelector
 from ingest.synthetic import SyntheticSource
@@ -21,7 +21,7 @@ from memory.merge import carriers_of
 from memory.ram_store import RamStore
 from qa.answerers.moments import MomentsAnswerer
 from qa.answerers.template import TemplateAnswerer
-from qa.ask import Scope, ask, cited, search
+from qa.ask import Scope, ask, cited, clipped, search
 from qa.ground import ground
 from qa.moments import text_moments
 from qa.parse import parse
@@ -150,6 +150,11 @@ def test_only_the_asked_range_is_searched() -> None:
         answered(store, "alpha?", scope=Scope(None, TimeSpan(500, 600)))
 
 
+def test_a_moment_whose_exact_edges_lie_outside_the_range_is_dropped() -> None:
+    moments = [Moment("r", TimeSpan(4, 7.08), 1.0, "ocr", "a"), Moment("r", TimeSpan(6, 9), 1.0, "ocr", "b")]
+    assert [(m.text, m.span) for m in clipped(moments, TimeSpan(7.5, 8))] == [("b", TimeSpan(7.5, 8))]
+
+
 def test_marks_that_point_at_nothing_are_dropped() -> None:
     moments = [Moment("r", TimeSpan(0, 1), 1.0, "image"), Moment("r", TimeSpan(5, 6), 1.0, "image")]
     assert cited("see [2], [9] and again [2]", moments) == [moments[1]]
@@ -209,4 +214,3 @@ def test_an_empty_recording_asks_to_be_indexed() -> None:
     store.add(Recording("r", 10, 32, 24), "r.mp4")
     with pytest.raises(NothingRecorded):
         answered(store, "anything?")
-    assert Segment("r", 0, TimeSpan(0, 10)).index == 0

@@ -86,6 +86,14 @@ def test_a_picture_finds_its_like(library: Path, tmp_path: Path) -> None:
     assert footage("search", "-l", library, ok=False).returncode == 2
 
 
+def test_asking_a_file_whose_indexing_was_interrupted_finishes_it_first(film: Path) -> None:
+    with start_indexing(film, Path(".footage")) as process:
+        wait_for_segments(Path(".footage"), 2, process)
+        process.kill()
+    footage("ask", "When is the lighthouse dark?", film, env={"FOOTAGE_SAMPLING__SEGMENT_S": "2"})
+    assert len(list(Path(".footage").glob("segments/**/*.safetensors"))) == 30
+
+
 def test_asking_a_file_indexes_it_first(film: Path) -> None:
     assert "12.250-00:00:15.500" in footage("ask", "When is the lighthouse dark?", film).stdout
     assert [row["names"] for row in lines(footage("recordings", "--json"))] == [["my film.mp4"]]

@@ -119,7 +119,7 @@ def search(
     if bool(text.strip()) == (image is not None):
         raise ConfigError("search takes words or --image FILE, one of the two")
     if image is not None:
-        found = lib.search_image(image, recording=recording, limit=limit)
+        found = lib.search_image(image, recording=recording, start=start, end=end, limit=limit)
     else:
         found = lib.search(text, recording=recording, start=start, end=end, limit=limit)
     if as_json:

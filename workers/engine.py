@@ -174,7 +174,9 @@ class Library:
         scope = self.scope(recording, start, end)
         return search(_question(text).text, memory=self.memory, encoder=self.encoder, scope=scope, limit=limit)
 
-    def search_image(self, image: str | Path, *, recording: str = "", limit: int = 10) -> list[Moment]:
+    def search_image(
+        self, image: str | Path, *, recording: str = "", start: float | str | None = None, end: float | str | None = None, limit: int = 10
+    ) -> list[Moment]:
         """Moments that look like a picture file, best first. Raises ConfigError when the file is no picture."""
         from PIL import Image, UnidentifiedImageError
 
@@ -184,7 +186,7 @@ class Library:
             raise ConfigError(f"{str(image)!r} is no picture that can be read ({error})", hint="give a .jpg or .png") from error
         zero = np.zeros(1)
         [embed] = self.encoder.encode(Clip("query", pixels[None], zero, zero + 1, zero)).embeds
-        scope = self.scope(recording, None, None)
+        scope = self.scope(recording, start, end)
         return search_image(embed, memory=self.memory, floor=LOOKS_ALIKE, scope=scope, limit=limit)
 
     def dump(self) -> Iterator[dict[str, Any]]:
@@ -257,17 +259,17 @@ class Library:
         raise ConfigError(f"there is no model {model!r}", hint='known: "none", "template" and "auto"')
 
     def _indexed(self, source: str, jobs: int, listener: Listener | None) -> str:
-        """The recording of a source, indexed now when nothing of it can be read yet."""
+        """The recording of a source, indexed now when not all of it can be read yet."""
         if Path(source).is_dir():
             raise ConfigError(f"{source!r} is a folder", hint=f"index it first (footage index {source}), then ask without naming it")
-        recording_id = open_source(source, self.settings).recording.recording_id
+        recording = open_source(source, self.settings).recording
         try:
-            is_known = self.memory.can_answer(recording_id)
+            is_known = self.memory.is_whole(recording)
         except NothingRecorded:
             is_known = False
         if not is_known:
             self.index(source, jobs=jobs, listener=listener)
-        return recording_id
+        return recording.recording_id
 
     def _narrowed(self, question: str, scope: Scope) -> Scope:
         """Over many recordings: those that the vector index and the text rows point at."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from footage.carriers import MemoryView
 from footage.errors import EncoderMismatch, NothingRecorded
-from footage.recordings import TextRow
+from footage.recordings import Recording, TextRow
+from footage.timespan import subtract
 from memory.local_store import LocalStore
 
 
@@ -34,8 +35,11 @@ class Reading:
     def texts(self, recording_ids: Sequence[str] | None = None, *, match: str = "", limit: int = 0) -> list[TextRow]:
         return self.store.texts(recording_ids, match=match, limit=limit)
 
-    def can_answer(self, recording_id: str) -> bool:
-        return bool(self._generation(recording_id))
+    def is_whole(self, recording: Recording) -> bool:
+        """Every segment can be read; False after indexing was interrupted."""
+        generation = self._generation(recording.recording_id)
+        kept = self.store.committed(recording.recording_id, generation).values() if generation else ()
+        return not subtract(recording.span, kept, slack_s=0.1)
 
     def _generation(self, recording_id: str) -> str:
         """The preferred one, else any of the same encoder; "" when there is none."""

@@ -26,13 +26,13 @@ class TemplateAnswerer:
         return "template"
 
     def stream(self, question: Question, evidence: Sequence[Evidence]) -> Iterator[str]:
-        pictures = [(i, e) for i, e in enumerate(evidence, start=1) if isinstance(e.content, Carrier)]
+        pictures = [(i, e, e.content) for i, e in enumerate(evidence, start=1) if isinstance(e.content, Carrier)]
         colours = names_in(question.text)
         if _WHAT_COLOUR.search(question.text) and pictures:
-            place, item = pictures[0]
-            yield f"Mostly {dominant(item.content)} at {clock(item.span.start_s)} [{place}]."  # type: ignore[arg-type]
+            place, item, carrier = pictures[0]
+            yield f"Mostly {dominant(carrier)} at {clock(item.span.start_s)} [{place}]."
         elif colours and pictures:
-            spans = ", and ".join(f"from {clock(e.span.start_s)} to {clock(e.span.end_s)} [{i}]" for i, e in pictures)
+            spans = ", and ".join(f"from {clock(e.span.start_s)} to {clock(e.span.end_s)} [{i}]" for i, e, _ in pictures)
             yield f"{' and '.join(colours).capitalize()} is on screen {spans}."
         elif colours and not evidence:
             yield f"Not in the footage: {' and '.join(colours)} is never on screen."
