@@ -107,6 +107,8 @@ class Evidence:
     content: Carrier | Frame | TextRow
     name: str = ""
     """What people call the recording."""
+    shown: tuple[Carrier, ...] = ()
+    """What of this moment may be shown to a model, in time order; none for text."""
 
     @property
     def kind(self) -> str:
@@ -144,6 +146,8 @@ class Answer:
     """Latency by stage."""
     found: bool = True
     """False: "not in the footage" is the answer."""
+    warnings: tuple[str, ...] = ()
+    """What to know before believing it, such as a model that was not made for this footage."""
 
     def __str__(self) -> str:
         return self.text

@@ -13,14 +13,16 @@ from footage.arrays import AnyArray, Embeds
 from footage.carriers import MemoryView
 from footage.errors import Anachronism, NothingRecorded
 from footage.protocols import Answerer, Encoder, Fetcher, Selector
-from footage.questions import Answer, Budget, Evidence, Moment, Query, Question
+from footage.questions import Answer, Budget, Evidence, Moment, Plan, Query, Question
 from footage.recordings import Gap, TextRow
 from footage.timespan import TimeSpan, clock
+from qa.answerers.prompt import NOT_THERE
 from qa.ground import ground
 from qa.moments import distinct, image_moments, text_moments
 from qa.parse import Asked, parse
 from qa.rank_text import FLOOR, TEXT_FLOOR, rank_text
 
+SHOWN = 8  # carriers of one moment that an answerer may choose from
 CANDIDATES = 2000  # text rows ranked in full; above this, word search picks them
 _MARK = re.compile(r"\[(\d+)\]")
 
@@ -78,21 +80,24 @@ def ask(
         asked = parse(question.text)
         view = within(memory.view(scope.recording_ids), scope.span)
         refuse_the_future(question, view)
-        query = Query(question, encoder.id, encoder.embed_text([question.text])[0])
+        queries = [Query(question, encoder.id, embed) for embed in encoder.embed_text(asked.sought or (question.text,))]
         rows = candidate_rows(memory, question, scope)
     with watch("plan"):
-        plan = selector.select(query, view, budget)
+        share = replace(budget, tokens=budget.tokens // len(queries), redecodes=budget.redecodes // len(queries))
+        plan = _joined([selector.select(query, view, share) for query in queries])
         picked = [pick.row for pick in plan.picks]
-        matches = find_moments(asked, query, view, picked, rows, floor=encoder.floor, limit=moments)
+        limit = max(1, moments // len(queries))
+        matches = [m for q in queries for m in find_moments(asked, q, view, picked, rows, floor=encoder.floor, limit=limit)]
     with watch("ground"):
-        found = clipped([ground(moment, row, fetcher) for moment, row in matches], scope.span)
-    evidence = [_evidence(moment, view, names) for moment in found]
+        found = clipped([ground(moment, row, fetcher) for moment, row in dict(matches).items()], scope.span)
+    evidence = [_evidence(moment, view, picked, names) for moment in found]
     with watch("answer"):
         text = "".join(answerer.stream(question, evidence))
         gaps = gaps_in(view, scope.span)
         text += _about_gaps(gaps, names) if not found else ""
+    is_there = bool(found) and not text.startswith(NOT_THERE)
     return Answer(
-        text, answerer.id, tuple(cited(text, found)), plan, gaps, found=bool(found), seconds=watch.seconds,
+        text, answerer.id, tuple(cited(text, found)), plan, gaps, found=is_there, seconds=watch.seconds,
         tokens={"visual": plan.tokens, "text": sum(len(m.text.split()) for m in found), "new": len(text.split())},
     )  # fmt: skip
 
@@ -157,7 +162,7 @@ def within(view: MemoryView, span: TimeSpan | None) -> MemoryView:
         return view
     if not any(horizon.overlap_s(span) > 0 for horizon in view.horizons.values()):
         raise NothingRecorded(f"nothing is recorded in {span}", hint="`footage recordings` lists what there is")
-    return _rows_of(view, np.flatnonzero((view.starts_s < span.end_s) & (view.ends_s > span.start_s)))
+    return rows_of(view, np.flatnonzero((view.starts_s < span.end_s) & (view.ends_s > span.start_s)))
 
 
 def clipped(moments: Sequence[Moment], span: TimeSpan | None) -> list[Moment]:
@@ -168,7 +173,8 @@ def clipped(moments: Sequence[Moment], span: TimeSpan | None) -> list[Moment]:
             for m in moments if m.span.overlap_s(span) > 0]  # fmt: skip
 
 
-def _rows_of(view: MemoryView, rows: AnyArray) -> MemoryView:
+def rows_of(view: MemoryView, rows: AnyArray) -> MemoryView:
+    """The same view with only these rows, (M,) ascending."""
     return MemoryView(
         view.generation, view.encoder_id, view.version, view.recording_ids, view.horizons, view.gaps, view.which[rows],
         view.starts_s[rows], view.ends_s[rows], view.anchors_s[rows], view.weights_s[rows], view.embeds[rows],
@@ -202,16 +208,29 @@ def _at(view: MemoryView, time_s: float) -> list[Moment]:
     return [Moment(view.recording_of(int(i)), view.span(int(i)), 1.0, "image") for i in rows[:3]]
 
 
-def _evidence(moment: Moment, view: MemoryView, names: Callable[[str], str]) -> Evidence:
-    """One piece of evidence per moment: the text found there, or its first carrier."""
+def _joined(plans: Sequence[Plan]) -> Plan:
+    """One plan for what several were made for; a row picked twice is read, and counted, once."""
+    if len(plans) == 1:
+        return plans[0]
+    picks = {pick.row: pick for plan in reversed(plans) for pick in plan.picks}
+    redecodes = tuple(dict.fromkeys(r for plan in plans for r in plan.redecodes))
+    spent = sum(plan.tokens for plan in plans) - sum(p.tokens for plan in plans for p in plan.picks) + sum(p.tokens for p in picks.values())
+    return replace(plans[0], picks=tuple(picks[row] for row in sorted(picks)), redecodes=redecodes, tokens=spent)
+
+
+def _evidence(moment: Moment, view: MemoryView, picked: Sequence[int], names: Callable[[str], str]) -> Evidence:
+    """One piece of evidence per moment: the text found there, or its carriers as far as the plan spends on them."""
     name = names(moment.recording_id)
     if moment.text:
         row = TextRow(moment.recording_id, moment.span, moment.kind, moment.text)
         return Evidence(moment.recording_id, moment.span, moment.score, row, name)
     of_recording = view.which == view.recording_ids.index(moment.recording_id)
     inside = np.flatnonzero(of_recording & (view.ends_s > moment.span.start_s) & (view.starts_s < moment.span.end_s))
-    [carrier] = view.load([int(inside[0])])
-    return Evidence(moment.recording_id, moment.span, moment.score, carrier, name)
+    planned = np.intersect1d(inside, picked)
+    rows = planned if len(planned) else inside[:1]
+    some = rows[np.unique(np.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).round().astype(int))]
+    carriers = view.load([int(row) for row in some])
+    return Evidence(moment.recording_id, moment.span, moment.score, carriers[0], name, tuple(carriers))
 
 
 def _about_gaps(gaps: Sequence[tuple[str, Gap]], names: Callable[[str], str]) -> str:

@@ -26,7 +26,7 @@ LibraryFlag = Annotated[
     str | None,
     typer.Option("--library", "-l", help="Where recordings are remembered [default: ./.footage]", show_default=False),
 ]
-EncoderFlag = Annotated[str | None, typer.Option(help='"color", or an image-text checkpoint: folder or hub id', show_default=False)]
+EncoderFlag = Annotated[str | None, typer.Option(help='"color", "nano", or an image-text checkpoint: folder or hub id', show_default=False)]
 OfflineFlag = Annotated[bool | None, typer.Option("--offline", help="Never fetch anything", show_default=False)]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Machine-readable output, one object a line")]
 VerboseFlag = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, to stderr")]
@@ -75,7 +75,9 @@ def ask(
     recording: RecordingFlag = "",
     start: FromFlag = None,
     end: ToFlag = None,
-    model: Annotated[str | None, typer.Option(help="none (moments only) or template [default: auto]", show_default=False)] = None,
+    model: Annotated[
+        str | None, typer.Option(help="none (moments only), template, nano, or a checkpoint [default: auto]", show_default=False)
+    ] = None,
     budget: Annotated[int | None, typer.Option(help="Visual tokens to spend [default: 4096]", show_default=False)] = None,
     moments: Annotated[int | None, typer.Option(help="How many moments to cite [default: 5]", show_default=False)] = None,
     encoder: EncoderFlag = None,
@@ -95,6 +97,8 @@ def ask(
         _print_json(answer_json(answer, lib))
     else:
         print(answer.text)
+    for warning in answer.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 @app.command()
@@ -300,6 +304,88 @@ def eval_questions(
         out=out,
         emit=_print_json if as_json else None,
     )
+
+
+WorkFlag = Annotated[Path, typer.Option("--folder", help="Where films and libraries go, and are found again")]
+ResultsFlag = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for table, JSON and picture", show_default=False)]
+QuickFlag = Annotated[bool, typer.Option("--quick", help="Less of everything, under a minute on two cores")]
+
+
+@evaluate.command("world")
+def eval_world(
+    folder: WorkFlag = Path("eval"),
+    worlds: Annotated[int, typer.Option(min=1, help="Unseen worlds of 20 minutes")] = 6,
+    per_kind: Annotated[int, typer.Option(min=1, help="Questions of each kind a world")] = 6,
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """nano's accuracy by kind of question and tokens a frame, on worlds that it never saw."""
+    from workers.eval_world import WorldRun, run_world
+
+    run = WorldRun(folder, 1, 2, 300.0) if quick else WorldRun(folder, worlds, per_kind)
+    run_world(run).show(out, _print_json if as_json else None)
+
+
+@evaluate.command("moments")
+def eval_moments(
+    folder: WorkFlag = Path("eval"),
+    worlds: Annotated[int, typer.Option(min=1, help="Unseen worlds of 20 minutes")] = 6,
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Recall and temporal IoU of the right interval at 4 to 64 frames, selectors side by side."""
+    from workers.eval_world import WorldRun, run_moments
+
+    run_moments(WorldRun(folder, 1, 2, 300.0) if quick else WorldRun(folder, worlds)).show(out, _print_json if as_json else None)
+
+
+@evaluate.command("abstain")
+def eval_abstain(
+    folder: WorkFlag = Path("eval"),
+    worlds: Annotated[int, typer.Option(min=1, help="Unseen worlds of 20 minutes")] = 6,
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """The same questions with their evidence in the memory and cut out of it."""
+    from workers.eval_world import WorldRun, run_abstain
+
+    run_abstain(WorldRun(folder, 1, 2, 300.0) if quick else WorldRun(folder, worlds)).show(out, _print_json if as_json else None)
+
+
+@evaluate.command("needle")
+def eval_needle(
+    folder: WorkFlag = Path("eval"),
+    hours: Annotated[list[float] | None, typer.Option(help="Lengths; may be repeated [default: 1/6, 1, 6, 24]", show_default=False)] = None,
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """One event hidden in hours, at five depths; writes a heat map."""
+    from workers.eval_needle import HOURS, NeedleRun, run_needle
+
+    lengths = (0.1,) if quick else tuple(hours or HOURS)
+    run_needle(NeedleRun(folder, lengths)).show(out, _print_json if as_json else None)
+
+
+@evaluate.command("set")
+def eval_set(
+    name: Annotated[str, typer.Argument(help="video-mme, longvideobench, mlvu, lvbench, ovo-bench, charades-sta, qvhighlights ...")],
+    folder: Annotated[Path, typer.Argument(help="Where the set lies, laid out as it is distributed")],
+    library: LibraryFlag = None,
+    model: Annotated[str | None, typer.Option(help="As of ask", show_default=False)] = None,
+    encoder: EncoderFlag = None,
+    limit: Annotated[int, typer.Option(help="Only the first so many questions; 0: all")] = 0,
+    out: ResultsFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """One of the field's own sets, from this machine's disk, through the same ask() that users call."""
+    from workers.eval_sets import run_set
+
+    lib = _library(library, index={"encoder": encoder}, ask={"model": model})
+    run_set(lib, name, folder, limit=limit).show(out, _print_json if as_json else None)
 
 
 def _library(library: str | None, offline: bool | None = None, **sections: dict[str, Any]) -> "Library":

@@ -29,8 +29,8 @@ class IndexConfig(_Section):
     """Writing: what is kept of footage."""
 
     encoder: str = "color"
-    """"color", or a SigLIP, SigLIP2 or CLIP checkpoint: a local folder or a hub id."""
-    merger: Literal["keep", "mean", "tome"] = "tome"
+    """"color", "nano" (knows only its own drawn world), or a SigLIP, SigLIP2 or CLIP checkpoint: a local folder or a hub id."""
+    merger: Literal["keep", "mean", "pool", "tome"] = "tome"
     tokens_per_carrier: Annotated[int, Field(ge=1)] = 16
     gate: Literal["change", "all"] = "change"
     ocr: Literal["auto", "on", "off"] = "auto"
@@ -50,7 +50,8 @@ class AskConfig(_Section):
     """Reading: what a question may spend and who answers."""
 
     model: str = "auto"
-    """"none", "template", or "auto": template for the colour encoder, else none."""
+    """"none", "template", "nano", a SmolVLM checkpoint (a local folder or a hub id), or "auto": nano for what nano's encoder wrote,
+    template for the colour encoder, else none."""
     selector: str = "top-k"
     budget: Annotated[int, Field(ge=0)] = 4096
     """Visual tokens."""

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,11 +21,14 @@ from ingest.file_source import FileFetcher
 from ingest.synthetic import PREFIX, SyntheticSource
 from memory.index import RecallIndex
 from memory.local_store import LocalStore
+from nano import TOWER
 from qa.answerers.moments import MomentsAnswerer
 from qa.answerers.template import TemplateAnswerer
+from qa.answerers.vlm import VlmAnswerer
 from qa.ask import Scope, ask, search, search_image
 from workers.config import Settings, find_library, load_settings
 from workers.indexing import Done, Listener, Refused, index, processes
+from workers.models import is_world, load_answerer
 from workers.reading import Reading
 from workers.remember import Tools, open_source
 
@@ -58,6 +61,7 @@ class Library:
         self._tools: Tools | None = None
         self._encoder: Encoder | None = None
         self._reader: LocalStore | None = None
+        self._answers: Answerer | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -141,12 +145,15 @@ class Library:
         end: float | str | None = None,
         jobs: int = 1,
         listener: Listener | None = None,
+        choices: Sequence[str] = (),
+        answerer: Answerer | None = None,
     ) -> Answer:
         """Answer in words and moments. With a source that is not in the library yet, index it first.
 
         start, end: seconds or clock text; only what lies between is searched. jobs: processes to index with.
+        choices: of a multiple-choice question. answerer: instead of the one that settings name.
         """
-        asked = _question(question)
+        asked = replace(_question(question), choices=tuple(choices))
         if source:
             recording = self._indexed(source, jobs, listener)
         s = self.settings.ask
@@ -154,10 +161,11 @@ class Library:
         if scope.recording_ids is None:
             scope = self._narrowed(question, scope)
         answer = ask(
-            asked, memory=self.memory, encoder=self.encoder, answerer=self._answerer(), budget=Budget(s.budget),
+            asked, memory=self.memory, encoder=self.encoder, answerer=answerer or self.answerer, budget=Budget(s.budget),
             selector=selector(s.selector, tokens_per_carrier=self.settings.index.tokens_per_carrier),
             fetcher=self.fetcher() if s.ground else None, scope=scope, moments=s.moments, names=self._naming(scope),
         )  # fmt: skip
+        answer = replace(answer, warnings=self._warnings(scope))
         self._keep(question, answer)
         return answer
 
@@ -249,14 +257,41 @@ class Library:
         """Pixels of anything whose file is still where it was."""
         return _Fetchers(self.store)
 
-    def _answerer(self) -> Answerer:
-        model = self.settings.ask.model
-        sees = self.encoder.id != "color@1"
+    @property
+    def answerer(self) -> Answerer:
+        """The one that settings name; loaded at first use.
+
+        Raises:
+            ConfigError: it cannot read what this library's encoder wrote.
+        """
+        if self._answers is None:
+            self._answers = self._load_answerer(self.settings.ask.model)
+        return self._answers
+
+    def _load_answerer(self, model: str) -> Answerer:
+        sees, by_nano = self.encoder.id != "color@1", self.encoder.id.startswith(f"siglip-{TOWER.name}-")
         if model == "template" or (model == "auto" and not sees):
             return TemplateAnswerer(MomentsAnswerer(sees))
-        if model in ("none", "auto"):
+        if model == "none" or (model == "auto" and not by_nano):
             return MomentsAnswerer(sees)
-        raise ConfigError(f"there is no model {model!r}", hint='known: "none", "template" and "auto"')
+        answerer = load_answerer("nano" if model == "auto" else model, self.settings)
+        if answerer.reading.carriers != self.encoder.id:
+            wants = answerer.reading.carriers or "none that footage makes yet"
+            hint = "index with --encoder nano" if model == "nano" else "ask with --model none, template or nano"
+            raise ConfigError(
+                f"model {model!r} reads carriers of encoder {wants}; this library was written by {self.encoder.id}", hint=hint
+            )
+        return answerer
+
+    def _warnings(self, scope: Scope) -> tuple[str, ...]:
+        """nano says so when it is asked about anything but its own world."""
+        warning = self.answerer.reading.warning if isinstance(self.answerer, VlmAnswerer) else ""
+        if not warning:
+            return ()
+        ids = scope.recording_ids or tuple(r.recording_id for r in self.store.recordings())
+        strange = [i for i in ids if not any(is_world(Path(place)) for place in self.store.locations(i))]
+        names = ", ".join(map(self.name_of, strange[:3])) + (" ..." if len(strange) > 3 else "")
+        return (f"{warning} (asked about {names})",) if strange else ()
 
     def _indexed(self, source: str, jobs: int, listener: Listener | None) -> str:
         """The recording of a source, indexed now when not all of it can be read yet."""
@@ -342,7 +377,7 @@ def moment_json(moment: Moment, library: Library) -> dict[str, Any]:
 
 
 def answer_json(answer: Answer, library: Library) -> dict[str, Any]:
-    """`footage ask --json`: text, model, found, citations (see moment_json), gaps, plan, tokens, seconds by stage."""
+    """`footage ask --json`: text, model, found, citations (see moment_json), gaps, plan, warnings, tokens, seconds by stage."""
     return {
         "text": answer.text,
         "model": answer.model,
@@ -350,6 +385,7 @@ def answer_json(answer: Answer, library: Library) -> dict[str, Any]:
         "citations": [moment_json(m, library) for m in answer.citations],
         "gaps": [{"recording": name, "start_s": g.span.start_s, "end_s": g.span.end_s, "reason": g.reason} for name, g in answer.gaps],
         "plan": answer.plan.to_json(),
+        "warnings": list(answer.warnings),
         "tokens": dict(answer.tokens),
         "seconds": dict(answer.seconds),
     }

@@ -23,7 +23,9 @@ from ingest.ocr import OcrReader, OcrSegment
 from ingest.synthetic import PREFIX, SyntheticSource
 from memory.encoders.registry import load_encoder
 from memory.merge import KeepAll, MeanMerger, ToMeMerger, carriers_of
+from memory.pool import PoolMerger
 from workers.config import Settings
+from workers.models import encoder_name
 
 THUMBNAIL_QUALITY = 80
 
@@ -79,11 +81,11 @@ def reads_text(settings: Settings) -> bool:
 
 def _encoder(settings: Settings, name: str) -> Encoder:
     index = settings.index
-    return load_encoder(name, offline=settings.offline, device=index.device, dtype=index.dtype)
+    return load_encoder(encoder_name(name), offline=settings.offline, device=index.device, dtype=index.dtype)
 
 
 def _merger(settings: Settings) -> Merger:
-    known: dict[str, Merger] = {"keep": KeepAll(), "mean": MeanMerger(), "tome": ToMeMerger()}
+    known: dict[str, Merger] = {"keep": KeepAll(), "mean": MeanMerger(), "tome": ToMeMerger(), "pool": PoolMerger()}
     return known[settings.index.merger]
 
 

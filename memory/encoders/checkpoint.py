@@ -1,6 +1,5 @@
 """Model folders: where a checkpoint lies, which one it is, quiet while it loads. Offline, no network is touched."""
 
-import hashlib
 import json
 import logging
 import re
@@ -15,7 +14,6 @@ log = logging.getLogger(__name__)
 
 # safetensors only: a pickle runs code when it is read.
 PATTERNS = ["*.json", "*.safetensors", "*.model", "*.txt"]
-SAMPLES, SAMPLE_BYTES = 64, 4096
 
 
 def find_checkpoint(name: str, *, offline: bool) -> Path:
@@ -76,19 +74,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"{path} is not a JSON object")
     return content
-
-
-def fingerprint(folder: Path) -> str:
-    """Eight hex digits that tell checkpoints apart: configuration and evenly sampled bytes of every weights file."""
-    digest = hashlib.blake2b(digest_size=4)
-    for path in sorted([*folder.glob("*config.json"), *folder.glob("*.safetensors")]):
-        size = path.stat().st_size
-        digest.update(f"{path.name} {size};".encode())
-        with path.open("rb") as file:
-            for at in range(0, size, max(SAMPLE_BYTES, size // SAMPLES)):
-                file.seek(at)
-                digest.update(file.read(SAMPLE_BYTES))
-    return digest.hexdigest()
 
 
 @contextmanager

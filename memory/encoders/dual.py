@@ -8,9 +8,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from footage import Clip, ConfigError, EncodedClip, ModelError, OutOfDeviceMemory
+from footage import Clip, EncodedClip, ModelError, OutOfDeviceMemory
 from footage.arrays import AnyArray, Embeds, Pixels
-from memory.encoders.checkpoint import find_checkpoint, fingerprint, quiet, read_json, tail_name
+from footage.checkpoints import fingerprint
+from memory.encoders.checkpoint import find_checkpoint, quiet, read_json, tail_name
+from memory.encoders.place import place
 from memory.encoders.preprocess import Preprocess
 from memory.encoders.text_inputs import TextInputs
 
@@ -45,7 +47,7 @@ class DualEncoder:
         config = _dual_config(folder)
         preprocess = Preprocess.of(folder, config)
         with quiet():
-            model = _load_model(folder, *_place(device, dtype))
+            model = _load_model(folder, *place(device, dtype))
             text_inputs = TextInputs.load(folder, model.config)
         id = f"{config['model_type']}-{tail_name(str(name), folder)}-{preprocess.size}@1-{fingerprint(folder)}"
         log.info("encoder id=%s device=%s dtype=%s", id, model.device, model.dtype)
@@ -128,29 +130,6 @@ def _unit_rows(features: Any) -> Embeds:
 
     rows: Embeds = torch.nn.functional.normalize(features.float(), dim=-1).cpu().numpy()
     return rows
-
-
-def _place(device: str, dtype: str) -> tuple[Any, Any]:
-    """(torch.device, torch.dtype). bfloat16 on a CPU without it is 2.6 times slower than float32, so "auto" asks."""
-    import torch
-
-    if dtype not in ("auto", "float32", "bfloat16"):
-        raise ConfigError(f"dtype {dtype!r} is not known", hint="use auto, float32 or bfloat16")
-    try:
-        where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-        torch.empty(1, device=where)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"device {device!r} cannot be used: {error}", hint="use auto or cpu") from error
-    return where, torch.bfloat16 if dtype == "bfloat16" or (dtype == "auto" and _has_bfloat16(where)) else torch.float32
-
-
-def _has_bfloat16(where: Any) -> bool:
-    import torch
-
-    if where.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    able = torch.cpu.get_capabilities()
-    return where.type == "cpu" and bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def _load_model(folder: Path, where: Any, dtype: Any) -> Any:

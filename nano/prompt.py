@@ -1,0 +1,34 @@
+"""How evidence and a question become one row of tokens, in training exactly as in answering.
+
+A row of evidence is written `[2] 12:05 <frame>; <frame> 12:09 [2]`: its mark and its time stand before and after its frames.
+The answer points first and speaks then: `[2] red`. Where nothing shows it, it says `none`.
+"""
+
+from collections.abc import Sequence
+
+from nano.questions import ABSENT, Asked
+
+LEVELS = (64, 16, 4, 1)
+"""Tokens a frame: all of an 8 x 8 grid, and means of 2 x 2, 4 x 4 and 8 x 8 of them."""
+BEGIN, USER, ASSISTANT, END, IMAGE = "<|im_start|>", "user", "assistant", "<end_of_utterance>", "<image>"
+
+
+def clock_words(time_s: float) -> str:
+    """1:02:05 or 12:05"""
+    whole = int(time_s)
+    hours, minutes, seconds = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def row_words(number: int, start_s: float, end_s: float, tokens: Sequence[int]) -> str:
+    """One row of evidence, with as many image marks as each of its frames has tokens."""
+    frames = " ; ".join(" ".join([IMAGE] * n) for n in tokens)
+    return f"[{number}] {clock_words(start_s)} {frames} {clock_words(end_s)} [{number}]"
+
+
+def answer_words(asked: Asked) -> str:
+    """What the model is taught to say."""
+    marks = "".join(f"[{row + 1}]" for row in asked.rows)
+    if asked.kind in ("when", "times"):
+        return marks or ABSENT
+    return f"{marks} {asked.answer}".strip()

@@ -1,0 +1,231 @@
+"""Questions about a stretch of the world, each with the only right answer and the events that hold it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from nano.phrases import a, many, named, number_word, phrase, the
+from nano.scene import Event, Thing
+from nano.words import COLOURS, DIRECTIONS, SHAPES, Kind, is_held_out, kinds, words
+
+ABSENT = "none"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question and its truth."""
+
+    kind: str
+    """One of phrases.Q_KINDS."""
+    text: str
+    answer: str
+    """In words; ABSENT where the footage does not have it, "" where the times themselves are the answer."""
+    rows: tuple[int, ...]
+    """The events that hold the answer, as places in the list that was asked about."""
+    things: tuple[tuple[float, float], ...] = ()
+    """(start_s, end_s) inside each event of `rows` in which the thing asked about can be seen."""
+    held_out: bool = False
+    """It is about a pair of colour and shape, or a word, that training never had."""
+
+
+@dataclass(slots=True)
+class Asker:
+    """Looks for unambiguous questions over some events; everything random comes from its generator."""
+
+    events: Sequence[Event | None]
+    rng: np.random.Generator
+    split: str = "train"
+    _at: dict[Kind, list[int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._at = {}
+        for row, event in enumerate(self.events):
+            for kind in event.counts() if event else ():
+                self._at.setdefault(kind, []).append(row)
+
+    def ask(self, kind: str) -> Asked | None:
+        """One question of a kind (phrases.Q_KINDS), None where these events have none."""
+        makers = {
+            "existence": self._existence, "colour": self._colour, "shape": self._shape, "count": self._count, "direction": self._direction,
+            "text": self._text, "when": self._when, "order": self._order, "times": self._times, "absent": self._absent,
+        }  # fmt: skip
+        return makers[kind]()
+
+    def _pick(self, options: Sequence[T]) -> T | None:
+        return options[int(self.rng.integers(len(options)))] if options else None
+
+    def _n(self) -> int:
+        return int(self.rng.integers(0, 12))
+
+    def _once(self) -> list[tuple[Kind, int]]:
+        """Kinds that only one event shows."""
+        return [(kind, rows[0]) for kind, rows in self._at.items() if len(rows) == 1]
+
+    def _event(self, row: int) -> Event:
+        event = self.events[row]
+        assert event is not None
+        return event
+
+    def _made(self, kind: str, text: str, answer: str, row: int, about: Thing | None = None, *, kinds_: Sequence[Kind] = ()) -> Asked:
+        event = self._event(row)
+        span = (about.start_s, about.end_s) if about else (0.0, event.duration_s)
+        return Asked(kind, text, answer, (row,), (span,), any(is_held_out(k) for k in kinds_))
+
+    def _existence(self) -> Asked | None:
+        if self.rng.random() < 0.5:
+            kind = self._pick(list(self._at))
+            if kind is None:
+                return None
+            rows = self._at[kind]
+            spans = tuple(_seen(self._event(r), kind) for r in rows)
+            return Asked("existence", phrase("existence", self._n(), a=a(kind)), "yes", tuple(rows), spans, is_held_out(kind))
+        kind = self._missing()
+        return Asked("existence", phrase("existence", self._n(), a=a(kind)), "no", (), (), is_held_out(kind)) if kind else None
+
+    def _missing(self) -> Kind | None:
+        """A kind that no event shows, most often one whose colour and shape are both there."""
+        absent = [kind for kind in kinds(self.split) if kind not in self._at]
+        colours, shapes = {c for c, _ in self._at}, {s for _, s in self._at}
+        near = [k for k in absent if k[0] in colours and k[1] in shapes]
+        return self._pick(near if near and self.rng.random() < 0.7 else absent)
+
+    def _colour(self) -> Asked | None:
+        return self._attribute("colour", 1)
+
+    def _shape(self) -> Asked | None:
+        return self._attribute("shape", 0)
+
+    def _attribute(self, asked: str, given: int) -> Asked | None:
+        """Colour of a shape (given 1) or shape of a colour (given 0): the only one of all, or the one beside another thing."""
+        owners: dict[str, list[tuple[Kind, int]]] = {}
+        for kind, rows in self._at.items():
+            owners.setdefault(kind[given], []).extend((kind, row) for row in rows)
+        alone = [owned[0] for owned in owners.values() if len(owned) == 1]
+        beside = self._beside(given)
+        if alone and (not beside or self.rng.random() < 0.5):
+            kind, row = alone[int(self.rng.integers(len(alone)))]
+            text = phrase(asked, self._n(), shape=kind[1], colour=kind[0])
+            return self._made(asked, text, kind[1 - given], row, _first(self._event(row), kind), kinds_=[kind])
+        chosen = self._pick(beside)
+        if chosen is None:
+            return None
+        kind, other, row = chosen
+        text = phrase(f"{asked}-beside", self._n(), shape=kind[1], colour=kind[0], b=the(other))
+        return self._made(asked, text, kind[1 - given], row, _first(self._event(row), kind), kinds_=[kind, other])
+
+    def _beside(self, given: int) -> list[tuple[Kind, Kind, int]]:
+        """(kind, other, row): another thing, in one event only, at the same time as the only one with that shape or colour there."""
+        found = []
+        for other, row in self._once():
+            event = self._event(row)
+            if event.form == "sequence":
+                continue
+            for kind in event.counts():
+                alike = [k for k in event.counts() if k[given] == kind[given]]
+                if kind != other and len(alike) == 1 and kind[given] != other[given]:
+                    found.append((kind, other, row))
+        return found
+
+    def _count(self) -> Asked | None:
+        options = [(k, r) for k, r in self._once() if self._event(r).form == "group" and k == self._event(r).things[0].kind]
+        chosen = self._pick(options)
+        if chosen is None:
+            return None
+        kind, row = chosen
+        count = self._event(row).counts()[kind]
+        return self._made("count", phrase("count", self._n(), many=many(kind)), number_word(count), row, kinds_=[kind])
+
+    def _direction(self) -> Asked | None:
+        once = [(self._event(r).one(k), r) for k, r in self._once()]
+        chosen = self._pick([(thing, row) for thing, row in once if thing is not None and thing.motion in DIRECTIONS])
+        if chosen is None:
+            return None
+        thing, row = chosen
+        return self._made("direction", phrase("direction", self._n(), the=the(thing.kind)), thing.motion, row, thing, kinds_=[thing.kind])
+
+    def _text(self) -> Asked | None:
+        signs = [row for row, event in enumerate(self.events) if event and event.sign]
+        beside = [(k, r) for k, r in self._once() if self._event(r).sign]
+        if len(signs) == 1 and (not beside or self.rng.random() < 0.5):
+            [row] = signs
+            return self._sign_question(phrase("text", self._n()), row, ())
+        chosen = self._pick(beside)
+        return self._sign_question(phrase("text-beside", self._n(), the=the(chosen[0])), chosen[1], chosen[:1]) if chosen else None
+
+    def _sign_question(self, text: str, row: int, about: Sequence[Kind]) -> Asked:
+        sign = self._event(row).sign
+        assert sign is not None
+        new = any(is_held_out(k) for k in about) or _is_new(sign.text)
+        return Asked("text", text, sign.text, (row,), ((sign.start_s, sign.end_s),), new)
+
+    def _when(self) -> Asked | None:
+        signs = [(event.sign, row) for row, event in enumerate(self.events) if event and event.sign]
+        once = self._once()
+        if signs and (not once or self.rng.random() < 0.25):
+            sign, row = signs[int(self.rng.integers(len(signs)))]
+            if [s.text for s, _ in signs].count(sign.text) > 1:
+                return None
+            span = ((sign.start_s, sign.end_s),)
+            return Asked("when", phrase("when", self._n(), the=the(sign.text)), "", (row,), span, _is_new(sign.text))
+        chosen = self._pick(once)
+        if chosen is None:
+            return None
+        kind, row = chosen
+        return self._made("when", phrase("when", self._n(), the=the(kind)), "", row, _first(self._event(row), kind), kinds_=[kind])
+
+    def _order(self) -> Asked | None:
+        once = self._once()
+        runs = [(k, r) for k, r in once if self._event(r).form == "sequence" and len(self._event(r).things) > 1]
+        if runs and self.rng.random() < 0.5:
+            return self._neighbour(*runs[int(self.rng.integers(len(runs)))])
+        pairs = [(x, y) for x in once for y in once if x[1] < y[1]]
+        chosen = self._pick(pairs)
+        if chosen is None:
+            return None
+        (first, row), (second, _) = chosen
+        one, other = (first, second) if self.rng.random() < 0.5 else (second, first)
+        text = phrase("first", self._n(), the=the(one), b=the(other))
+        return self._made("order", text, named(first), row, _first(self._event(row), first), kinds_=[first, second])
+
+    def _neighbour(self, kind: Kind, row: int) -> Asked | None:
+        """What comes before or after a thing of a sequence."""
+        things = self._event(row).things
+        place = [t.kind for t in things].index(kind)
+        step = 1 if place == 0 or (place + 1 < len(things) and self.rng.random() < 0.5) else -1
+        other = things[place + step]
+        text = phrase("after" if step == 1 else "before", self._n(), the=the(kind))
+        return self._made("order", text, named(other.kind), row, other, kinds_=[kind, other.kind])
+
+    def _times(self) -> Asked | None:
+        several = [k for k, rows in self._at.items() if len(rows) > 1]
+        kind = self._pick(several if several and self.rng.random() < 0.75 else list(self._at))
+        if kind is None:
+            return None
+        rows = self._at[kind]
+        spans = tuple(_seen(self._event(r), kind) for r in rows)
+        return Asked("times", phrase("times", self._n(), a=a(kind)), str(len(rows)), tuple(rows), spans, is_held_out(kind))
+
+    def _absent(self) -> Asked | None:
+        kind = self._missing()
+        if kind is None:
+            return None
+        form = str(self.rng.choice(["when", "direction", "count", "colour-beside", "shape-beside", "text-beside", "after"]))
+        given = {"shape": str(self.rng.choice(SHAPES)), "colour": str(self.rng.choice(list(COLOURS)))}
+        text = phrase(form, self._n(), the=the(kind), b=the(kind), many=many(kind), **given)
+        return Asked("absent", text, ABSENT, (), (), is_held_out(kind))
+
+
+def _first(event: Event, kind: Kind) -> Thing:
+    return next(t for t in event.things if t.kind == kind)
+
+
+def _seen(event: Event, kind: Kind) -> tuple[float, float]:
+    same = [t for t in event.things if t.kind == kind]
+    return min(t.start_s for t in same), max(t.end_s for t in same)
+
+
+def _is_new(text: str) -> bool:
+    return not text.isdigit() and text in set(words("val", held_out_only=True)) | set(words("test", held_out_only=True))

@@ -1,0 +1,121 @@
+"""Evidence as words and frames: the rows of a prompt, what of them fits, and what the model's reply points at.
+
+A row is `[2] 12:05 <frames> 12:09 [2]`: its mark and its time stand before and after what was seen, or read, then.
+Letters: K tokens of a frame, D their width.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from footage.arrays import AnyArray
+from footage.questions import Evidence
+from footage.recordings import TextRow
+from footage.timespan import TimeSpan
+
+MARK = re.compile(r"\[(\d+)\]")
+FRAMES_OF_A_ROW = 4
+ABSENT = "none"
+NOT_THERE = "Not in the footage."
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One piece of evidence as the model reads it."""
+
+    place: int
+    """Its number in the list of evidence, from 1: what citations are made of."""
+    span: TimeSpan
+    frames: tuple[AnyArray, ...] = ()
+    """Each (K, D) float32."""
+    text: str = ""
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(frame) for frame in self.frames)
+
+
+def rows_of(evidence: Sequence[Evidence]) -> list[Row]:
+    """In time order, a few frames of each moment, evenly spread over it."""
+    rows = []
+    for place, item in enumerate(evidence, start=1):
+        if isinstance(item.content, TextRow):
+            rows.append(Row(place, item.span, text=item.content.text))
+        else:
+            frames = evenly(item.shown, FRAMES_OF_A_ROW)
+            rows.append(Row(place, item.span, tuple(carrier.tokens.astype(np.float32) for carrier in frames)))
+    order = sorted(range(len(rows)), key=lambda n: (evidence[n].recording_id, rows[n].span.start_s, n))
+    return [rows[n] for n in order]
+
+
+def evenly(items: Sequence[Any], count: int) -> list[Any]:
+    """At most `count` of them, from the middle of equal parts."""
+    if len(items) <= count:
+        return list(items)
+    return [items[int((n + 0.5) * len(items) / count)] for n in range(count)]
+
+
+def fitted(rows: Sequence[Row], max_tokens: int) -> list[Row]:
+    """The same rows in at most max_tokens visual tokens: coarser frames first, then fewer of them, then fewer rows."""
+    kept = list(rows)
+    while sum(row.tokens for row in kept) > max_tokens:
+        most = max(len(frame) for row in kept for frame in row.frames)
+        frames = max(len(row.frames) for row in kept)
+        if most >= 16 and math.isqrt(most) ** 2 == most and math.isqrt(most) % 2 == 0:
+            kept = [replace(row, frames=tuple(halved(f) if len(f) == most else f for f in row.frames)) for row in kept]
+        elif frames > 1:
+            kept = [replace(row, frames=tuple(evenly(row.frames, frames - 1))) for row in kept]
+        elif most > 1:
+            kept = [replace(row, frames=tuple(f.mean(0, keepdims=True) for f in row.frames)) for row in kept]
+        else:
+            kept.remove(max((row for row in kept if row.frames), key=lambda row: row.place))
+    return kept
+
+
+def halved(frame: AnyArray) -> AnyArray:
+    """(K, D) of a square grid to (K / 4, D), each token the mean of a 2 x 2 square."""
+    side = math.isqrt(len(frame))
+    return frame.reshape(side // 2, 2, side // 2, 2, -1).mean((1, 3)).reshape(len(frame) // 4, -1)
+
+
+def written(rows: Sequence[Row], image: str) -> str:
+    """The rows in words, with one image mark a visual token; numbered from 1 in this order."""
+    return " ".join(
+        f"[{n}] {clock_words(r.span.start_s)} {_body(r, image)} {clock_words(r.span.end_s)} [{n}]" for n, r in enumerate(rows, 1)
+    )
+
+
+def _body(row: Row, image: str) -> str:
+    return row.text or " ; ".join(" ".join([image] * len(frame)) for frame in row.frames)
+
+
+def clock_words(time_s: float) -> str:
+    """1:02:05 or 12:05"""
+    whole = int(time_s)
+    hours, minutes, seconds = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def pointed(reply: str, rows: Sequence[Row]) -> list[Row]:
+    """The rows that a reply points at, in its order; marks that point at nothing are dropped."""
+    marks = dict.fromkeys(int(mark) for mark in MARK.findall(reply))
+    return [rows[mark - 1] for mark in marks if 1 <= mark <= len(rows)]
+
+
+def spoken(reply: str, rows: Sequence[Row], *, counts: bool = False) -> str:
+    """A reply as people read it: its words, then what it points at, by place in the evidence and with the evidence's own time.
+
+    counts: the question is how many times; the number of marks is the answer.
+    """
+    words = MARK.sub("", reply).strip()
+    cited = pointed(reply, rows)
+    if (not words and not cited) or words == ABSENT:
+        return NOT_THERE
+    marks = ", ".join(f"[{row.place}] {clock_words(row.span.start_s)}-{clock_words(row.span.end_s)}" for row in cited)
+    if counts and not words:
+        return f"{len(cited)} {'time' if len(cited) == 1 else 'times'}: {marks}"
+    return f"{words} {marks}".strip()

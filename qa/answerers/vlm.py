@@ -1,0 +1,127 @@
+"""VlmAnswerer: a video-language model that reads carriers in place of visual tokens and points at what it read."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from footage.errors import ModelError, OutOfDeviceMemory
+from footage.questions import Evidence, Question
+from qa.answerers.prompt import NOT_THERE, Row, fitted, pointed, rows_of, spoken, written
+
+FAMILIES = ("smolvlm",)  # model_type in config.json
+HOW_OFTEN = re.compile(r"\bhow (?:many times|often)\b", re.IGNORECASE)
+INSTRUCTION = (
+    "Above are numbered moments of a video, each with its time. Answer the question from them alone, in few words. "
+    "Begin with the number of the moment that shows it, as [2]. If none of them shows it, answer: none."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a checkpoint wants to be read; under "footage" in its config.json."""
+
+    carriers: str = ""
+    """The encoder whose carriers its connector takes; "": of none, so that it can answer from text alone."""
+    instructed: bool = True
+    """Tell it what to do. nano was trained on rows and questions alone."""
+    max_visual_tokens: int = 4096
+    looks: int = 1
+    """2: first find the rows in coarse tokens, then look at those alone in fine ones."""
+    max_new_tokens: int = 64
+    warning: str = ""
+    """What people must know before they believe it."""
+
+
+class VlmAnswerer:
+    """Evidence rows with carriers as `inputs_embeds`; times in its answers come from those rows."""
+
+    def __init__(self, model: Any, tokenizer: Any, *, id: str, reading: Reading) -> None:
+        self._model, self._tokenizer, self._id, self.reading = model, tokenizer, id, reading
+        self._image = tokenizer.convert_ids_to_tokens(model.config.image_token_id)
+
+    @classmethod
+    def load(cls, folder: Path, *, id: str, device: Any, dtype: Any) -> Self:
+        """From a local folder.
+
+        Raises:
+            ModelError: no checkpoint of FAMILIES, or one that cannot be loaded.
+        """
+        from safetensors import SafetensorError
+        from transformers import AutoModelForImageTextToText, AutoTokenizer
+
+        try:
+            model, loaded = AutoModelForImageTextToText.from_pretrained(
+                folder, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+            raise ModelError(f"{folder} cannot be loaded: {error}", hint="it needs config.json, *.safetensors and a tokenizer") from error
+        family = model.config.model_type
+        said = getattr(model.config, "footage", None) or {}
+        if said.get("carriers") and model.config.scale_factor != 1:
+            raise ModelError(f"{folder} names carriers but mixes {model.config.scale_factor} x {model.config.scale_factor} tokens into one")
+        if family not in FAMILIES:
+            raise ModelError(f"{folder} holds a model of type {family!r}; expected one of {', '.join(FAMILIES)}")
+        if missing := sorted(loaded["missing_keys"]):
+            raise ModelError(f"{folder} lacks {len(missing)} weights of its own model, such as {missing[0]}")
+        known = {field.name for field in fields(Reading)}
+        reading = Reading(**{name: value for name, value in said.items() if name in known})
+        return cls(model.to(device).eval().requires_grad_(False), tokenizer, id=id, reading=reading)
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    def stream(self, question: Question, evidence: Sequence[Evidence]) -> Iterator[str]:
+        rows = rows_of(evidence)
+        yield self._reply(question, rows) if rows else NOT_THERE
+
+    def _reply(self, question: Question, rows: list[Row]) -> str:
+        counts = bool(HOW_OFTEN.search(question.text))
+        coarse = fitted(rows, self.reading.max_visual_tokens)
+        reply = self._generate(self.prompt(question, coarse), coarse)
+        places = {row.place for row in pointed(reply, coarse)}
+        if self.reading.looks > 1 and places and not counts:
+            near = fitted([row for row in rows if row.place in places], self.reading.max_visual_tokens)
+            if len(near) < len(coarse):
+                again = self._generate(self.prompt(question, near), near)
+                if pointed(again, near):
+                    return spoken(again, near)
+        return spoken(reply, coarse, counts=counts)
+
+    def prompt(self, question: Question, rows: Sequence[Row]) -> list[int]:
+        """Token ids, with one image token a visual token."""
+        parts = [written(rows, self._image), *([INSTRUCTION] if self.reading.instructed else []), question.text]
+        if question.choices:
+            parts.append("Choices: " + " ".join(f"({chr(65 + n)}) {choice}" for n, choice in enumerate(question.choices)))
+        chat = [{"role": "user", "content": [{"type": "text", "text": " ".join(parts)}]}]
+        text = self._tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _generate(self, ids: list[int], rows: Sequence[Row]) -> str:
+        import torch
+
+        model, device = self._model, self._model.device
+        prompt = torch.tensor([ids], device=device)
+        try:
+            with torch.inference_mode():
+                embeds = model.get_input_embeddings()(prompt)
+                frames = [frame for row in rows for frame in row.frames]
+                if frames:
+                    tokens = torch.from_numpy(np.concatenate(frames)).to(device, model.dtype)
+                    seen = model.model.connector.modality_projection(tokens)
+                    embeds = embeds.masked_scatter((prompt == model.config.image_token_id)[..., None], seen)
+                made = model.generate(
+                    inputs_embeds=embeds, attention_mask=torch.ones_like(prompt), do_sample=False,
+                    max_new_tokens=self.reading.max_new_tokens, pad_token_id=self._tokenizer.pad_token_id,
+                    eos_token_id=self._tokenizer.eos_token_id,
+                )  # fmt: skip
+        except torch.OutOfMemoryError as error:
+            raise OutOfDeviceMemory(f"a prompt of {len(ids)} tokens does not fit the device", hint="use a smaller --budget") from error
+        text: str = self._tokenizer.decode(made[0], skip_special_tokens=True)
+        return text.strip()

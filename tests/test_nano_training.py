@@ -1,0 +1,143 @@
+"""Training for a few steps, on little: what is packed is what is asked, it goes on where it was, and it exports."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from footage.questions import Question
+from footage.timespan import TimeSpan
+from memory.encoders.dual import DualEncoder
+from nano.decoder import Bank, Context, Contexts, DecoderConfig, collate, logits_of, make_vlm, pooled, train_decoder, visible
+from nano.export import export
+from nano.labels import PATCH_SIZES, labels_of
+from nano.phrases import Sight, lexicon
+from nano.prompt import LEVELS, answer_words
+from nano.questions import Asker
+from nano.scene import Event, Sign, Thing, sample_event
+from nano.tokenizer import make_tokenizer
+from nano.tower import TowerConfig, train_tower
+from qa.answerers.prompt import Row
+from qa.answerers.vlm import VlmAnswerer
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return make_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def bank() -> Bank:
+    rng = np.random.default_rng(0)
+    events = [sample_event(rng, "train") for _ in range(40)]
+    times = np.stack([(np.arange(4) + 0.5) / 4 * e.duration_s for e in events])
+    fine = rng.normal(size=(40, 4, 64, 192)).astype(np.float32)
+    return Bank(events, times, {level: pooled(fine, level).astype(np.float16) for level in LEVELS})
+
+
+def only(context: Context, branch: int) -> Context:
+    """The same evidence with one of its questions."""
+    keep = [n for n, b in enumerate(context.branch) if b in (0, branch)]
+    return Context(*([values[n] for n in keep] for values in (context.ids, context.branch, context.attach, context.place, context.labels)),
+                   context.visual, [])  # fmt: skip
+
+
+def test_questions_packed_together_do_not_see_each_other(bank: Bank, tokenizer: Any) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    model = make_vlm(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"))
+    packed = Contexts(bank, "train", 1, tokenizer).one(3, 2, 16, 6)
+    assert max(packed.branch) >= 3
+    with torch.inference_mode():
+        together = logits_of(model, collate([packed]))
+        apart = torch.cat([logits_of(model, collate([only(packed, b)])) for b in range(1, max(packed.branch) + 1)])
+    assert float((together - apart).abs().max()) < 1e-4
+
+
+def test_a_context_is_the_prompt_that_the_answerer_writes(bank: Bank, tokenizer: Any) -> None:
+    """Token by token: what nano is taught is what it is asked."""
+    import torch
+
+    model = make_vlm(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"))
+    from qa.answerers.vlm import Reading
+
+    answerer = VlmAnswerer(model, tokenizer, id="x", reading=Reading(instructed=False))
+    context = Contexts(bank, "train", 5, tokenizer).one(1, 2, 4, 1)
+    text = tokenizer.decode(context.ids)
+    asked = text[text.rindex("]") if False else 0 :]
+    question = [tokenizer.decode([i for i, b in zip(context.ids, context.branch, strict=True) if b == 1]).split(" <end_of_utterance>")[0]]
+    start, end = (int(m) * 60 + int(s) for m, s in _clocks(asked)[:2])
+    frames = tuple(np.zeros((4, 192)) for _ in range(len(context.visual) // 4))
+    ids = answerer.prompt(Question(question[0]), [Row(1, TimeSpan(start, end), frames)])
+    given = [i for i, label, nxt in zip(context.ids, context.labels, [*context.labels[1:], 0], strict=True)]
+    first = next(n for n, label in enumerate(context.labels) if label >= 0)
+    assert ids == given[: first + 1]
+    assert torch.is_tensor(model.lm_head.weight)
+
+
+def _clocks(text: str) -> list[tuple[str, str]]:
+    import re
+
+    return re.findall(r"(\d+) ?: ?(\d\d)", text)
+
+
+def test_labels_know_every_patch() -> None:
+    things = (Thing("red", "square", "large", "plain", "still", 0.0, 9.0, 40.0, 40.0),)
+    sign = Sign("AB", "DejaVuSans", (0, 0, 0), (255, 255, 255), 8.0, 104.0, 0.0, 9.0)
+    made = labels_of(Event(9.0, things, sign), 1.0, (0.0, 0.0))
+    colour, letter = made.patches["colour"].reshape(8, 8), made.patches["letter"].reshape(8, 8)
+    assert colour[2, 2] == 1  # red
+    assert colour[7, 7] == 0
+    assert (letter[6, 0], letter[6, 1], letter[6, 2]) == (1, 2, 0)
+    assert made.patches["centre"].sum() == 1
+    assert made.sight == Sight({("red", "square"): 1}, "AB")
+    assert set(made.patches) == set(PATCH_SIZES)
+
+
+def test_what_one_frame_shows_has_no_motion(bank: Bank) -> None:
+    moving = Thing("red", "circle", "small", "plain", "left", 0.0, 8.0, 100, 60, -8.0, 0.0)
+    event = Event(8.0, (moving,))
+    assert visible(event, [1.0, 5.0]) == event
+    once = visible(event, [1.0])
+    assert once is not None
+    assert once.things[0].motion == "unknown"
+    assert visible(Event(8.0, (Thing("red", "circle", "small", "plain", "still", 0.0, 2.0, 9, 9),)), [5.0]) is None
+
+
+def test_answers_point_first_and_speak_then() -> None:
+    red = Event(8.0, (Thing("red", "circle", "small", "plain", "still", 0.0, 8.0, 60, 60),))
+    blue = Event(8.0, (Thing("blue", "star", "small", "plain", "left", 0.0, 8.0, 60, 60),))
+    asker = Asker([red, None, blue], np.random.default_rng(0))
+    said = {kind: answer_words(asked) for kind in ("when", "times", "direction", "absent") if (asked := asker.ask(kind))}
+    assert said["direction"] == "[3] left"
+    assert said["absent"] == "none"
+    assert said["when"] in ("[1]", "[3]")
+    assert said["times"] in ("[1]", "[3]")
+
+
+def test_the_tokenizer_spells_what_it_does_not_know(tokenizer: Any) -> None:
+    assert tokenizer.convert_ids_to_tokens(tokenizer("ZEBRA")["input_ids"]) == ["Z", "##E", "##B", "##R", "##A"]
+    assert tokenizer.decode(tokenizer("4071")["input_ids"]) == "4071"
+    assert tokenizer.convert_ids_to_tokens(tokenizer("[12] [1]")["input_ids"]) == ["[12]", "[1]"]
+    assert tokenizer.unk_token_id not in tokenizer(" ".join(lexicon()))["input_ids"]
+
+
+def test_training_goes_on_where_it_was_and_exports_checkpoints_that_load(tmp_path: Path) -> None:
+    import torch
+
+    said: list[str] = []
+    small = TowerConfig(steps=3, batch=4, shots=3, texts_from=0.4, save_every=1)
+    state = train_tower(tmp_path, small, until=0.0, say=said.append)
+    assert torch.load(state, weights_only=True)["step"] == 1
+    train_tower(tmp_path, small, say=said.append)
+    assert torch.load(state, weights_only=True)["step"] == 3
+    decoder = train_decoder(tmp_path, DecoderConfig(steps=2, tokens=400, questions=2, events=24, save_every=2), say=said.append)
+    assert torch.load(decoder, weights_only=True)["step"] == 2
+    assert any("rows, frames, level" in line for line in said)
+    export(tmp_path, tmp_path / "nano-tower", tmp_path / "nano")
+    encoder = DualEncoder.load(str(tmp_path / "nano-tower"))
+    answerer = VlmAnswerer.load(tmp_path / "nano", id="nano", device=torch.device("cpu"), dtype=torch.float32)
+    assert answerer.reading.carriers == encoder.id
+    assert "only its own drawn world" in answerer.reading.warning

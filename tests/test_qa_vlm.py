@@ -1,0 +1,110 @@
+"""A small random SmolVLM through the code that loads the large ones: the same logits as transformers' own path."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_models import save_checkpoint
+
+from footage import Carrier, ModelError, TimeSpan
+from footage.questions import Evidence, Question
+from nano.decoder import make_vlm
+from nano.export import copy_tower
+from nano.tokenizer import make_tokenizer
+from nano.tower import make_siglip, normal
+from qa.answerers.prompt import NOT_THERE, rows_of
+from qa.answerers.vlm import VlmAnswerer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer()
+    model = make_vlm(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"))
+    model.config.footage = {"carriers": "some-encoder@1", "instructed": False, "max_visual_tokens": 300, "looks": 2, "unknown": 1}
+    made = tmp_path_factory.mktemp("vlm")
+    model.save_pretrained(made)
+    tokenizer.save_pretrained(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def answerer(folder: Path) -> VlmAnswerer:
+    import torch
+
+    return VlmAnswerer.load(folder, id="tiny@1", device=torch.device("cpu"), dtype=torch.float32)
+
+
+def evidence(tokens: Any, start_s: float = 65.0) -> Evidence:
+    shown = tuple(
+        Carrier("rec", (TimeSpan(start_s + n, start_s + n + 1),), start_s + n + 0.5, 1.0, frame.astype(np.float16), np.ones(1, np.float32))
+        for n, frame in enumerate(tokens)
+    )
+    return Evidence("rec", TimeSpan(start_s, start_s + len(shown)), 1.0, shown[0], "", shown)
+
+
+def test_the_checkpoint_says_how_it_wants_to_be_read(answerer: VlmAnswerer) -> None:
+    assert answerer.reading.carriers == "some-encoder@1"
+    assert (answerer.reading.instructed, answerer.reading.looks, answerer.reading.max_visual_tokens) == (False, 2, 300)
+
+
+def test_carriers_in_place_of_pixels_give_the_same_logits(answerer: VlmAnswerer) -> None:
+    import torch
+
+    model = answerer._model
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        images = normal(pixels)
+        tokens = model.model.vision_model(images).last_hidden_state.numpy()
+        rows = rows_of([evidence(tokens)])
+        ids = torch.tensor([answerer.prompt(Question("Is there a red circle?"), rows)])
+        theirs = model(input_ids=ids, pixel_values=images[None], pixel_attention_mask=torch.ones(1, 2, 128, 128, dtype=torch.bool)).logits
+        embeds = model.get_input_embeddings()(ids)
+        frames = torch.from_numpy(np.concatenate([f for r in rows for f in r.frames]))
+        embeds = embeds.masked_scatter((ids == model.config.image_token_id)[..., None], model.model.connector.modality_projection(frames))
+        ours = model(inputs_embeds=embeds).logits
+    assert float((ours - theirs).abs().max()) < 5e-3  # carriers are float16
+    assert int((ids == model.config.image_token_id).sum()) == 128
+
+
+def test_the_tower_inside_is_the_siglip_itself() -> None:
+    import torch
+
+    torch.manual_seed(1)
+    siglip, model = make_siglip(300), make_vlm(300, 4)
+    copy_tower(siglip.vision_model, model.model.vision_model)
+    images = normal(np.random.default_rng(1).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8))
+    with torch.inference_mode():
+        difference = siglip.vision_model(images).last_hidden_state - model.model.vision_model(images).last_hidden_state
+    assert float(difference.abs().max()) < 1e-4
+
+
+def test_it_answers_something_and_nothing_without_evidence(answerer: VlmAnswerer) -> None:
+    tokens = np.random.default_rng(2).normal(size=(2, 64, 192))
+    reply = "".join(answerer.stream(Question("What colour is the star?"), [evidence(tokens)]))
+    assert isinstance(reply, str)
+    assert reply == "".join(answerer.stream(Question("What colour is the star?"), [evidence(tokens)]))
+    assert list(answerer.stream(Question("What colour is the star?"), [])) == [NOT_THERE]
+
+
+def test_choices_stand_in_the_prompt(answerer: VlmAnswerer) -> None:
+    ids = answerer.prompt(Question("What colour is it?", choices=("red", "blue")), [])
+    assert "(A) red (B) blue" in answerer._tokenizer.decode(ids).replace("( ", "(").replace(" )", ")")
+
+
+def test_another_kind_of_model_is_refused(tmp_path: Path, folder: Path) -> None:
+    import torch
+
+    place = {"id": "x", "device": torch.device("cpu"), "dtype": torch.float32}
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        VlmAnswerer.load(save_checkpoint(tmp_path / "siglip", "siglip"), **place)
+    for name in folder.iterdir():
+        (tmp_path / name.name).write_bytes(name.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"scale_factor": 2}))
+    with pytest.raises(ModelError, match="names carriers"):
+        VlmAnswerer.load(tmp_path, **place)

@@ -1,0 +1,47 @@
+"""Worlds to measure on: rendered once, indexed once, kept in a folder."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nano.world import World, WorldConfig, WorldQuestion
+from workers.engine import Library, open_library
+
+NANO_INDEX: dict[str, Any] = {
+    "encoder": "nano",
+    "merger": "pool",
+    "tokens_per_carrier": 64,
+    "ocr": "off",
+    "side_px": 128,
+    "thumbnail_px": 128,
+}
+"""Full tokens, 64 a frame; signs are read by the model itself."""
+NANO_ASK: dict[str, Any] = {"model": "nano", "moments": 6, "ground": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Filmed:
+    """A world, its film and its recording in a library."""
+
+    world: World
+    questions: list[WorldQuestion]
+    path: Path
+    recording_id: str
+
+
+def open_nano(folder: Path, **index: Any) -> Library:
+    """A library in a folder, read and asked by nano."""
+    return open_library(str(folder), index=NANO_INDEX | index, ask=NANO_ASK)
+
+
+def film(library: Library, config: WorldConfig, folder: Path, *, per_kind: int, per_kind_new: int = 0) -> Filmed:
+    """Render and index a world, unless that was done before.
+
+    per_kind_new: as many more questions of each kind about pairs and words that training never had.
+    """
+    world = World.make(config)
+    new = [replace(q, id=f"new-{q.id}") for q in world.questions(per_kind_new, seed=1, held_out=True)]
+    questions = [*world.questions(per_kind, held_out=False if per_kind_new else None), *new]
+    path = world.write(folder / f"world-{config.split}-{config.seed}-{round(config.duration_s)}s.mp4", questions)
+    [done] = library.index(path)
+    return Filmed(world, questions, path, done.recording)

@@ -1,0 +1,41 @@
+"""Models by name: "nano" or a checkpoint, for looking (encoders) and for answering."""
+
+from pathlib import Path
+
+import nano
+from footage.checkpoints import fingerprint
+from memory.encoders.checkpoint import find_checkpoint, quiet, tail_name
+from memory.encoders.place import place
+from qa.answerers.vlm import VlmAnswerer
+from workers.config import Settings
+
+NANO = "nano"
+WORLD_ONLY = "nano knows only its own drawn world of coloured shapes and words: about other footage its answers mean nothing"
+
+
+def encoder_name(name: str) -> str:
+    """What memory.encoders loads: nano's own folder for "nano", else the name itself."""
+    return str(nano.TOWER) if name == NANO else name
+
+
+def load_answerer(name: str, settings: Settings) -> VlmAnswerer:
+    """A video-language model from nano's folder, a local folder or a hub id.
+
+    Raises:
+        ModelMissing, ModelError: see find_checkpoint and VlmAnswerer.load.
+    """
+    folder = nano.VLM if name == NANO else find_checkpoint(name, offline=settings.offline)
+    where, dtype = place(settings.index.device, settings.index.dtype)
+    with quiet():
+        return VlmAnswerer.load(folder, id=f"{tail_name(str(name), folder)}@{fingerprint(folder)}", device=where, dtype=dtype)
+
+
+def is_world(path: Path) -> bool:
+    """A film that nano.world made, by the mark in its container."""
+    import av
+
+    try:
+        with av.open(str(path)) as file:
+            return file.metadata.get("comment", "") == nano.MARK
+    except (OSError, av.FFmpegError):
+        return False
