@@ -25,23 +25,24 @@ from nano.tower import HEADS, LAYERS, WIDTH, make_siglip, normal
 from nano.words import COLOURS, DIRECTIONS, SHAPES
 
 FRAMES = 4
+ONE_ROW = ("existence", "colour", "shape", "count", "direction", "direction", "text", "text", "when", "times", "order", "absent", "absent")
 IGNORED = -100
 _PIECES = re.compile(r"<[^>\s]+>|\[\d+\]|\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
-    steps: int = 3500
+    steps: int = 2500
     tokens: int = 6400
     """Of a batch, about: 8 to 32 contexts."""
     questions: int = 8
     """Asked of every context."""
-    rate: float = 1.0e-3
+    rate: float = 1.5e-3
     events: int = 7500
     levels: tuple[int, ...] = LEVELS
     max_tokens: int = 400
     """Visual tokens of a context."""
-    save_every: int = 200
+    save_every: int = 150
     seed: int = 0
 
 
@@ -54,9 +55,10 @@ def make_vlm(vocabulary: int, image_id: int) -> Any:
 
     vision = {"hidden_size": WIDTH, "intermediate_size": 4 * WIDTH, "num_attention_heads": HEADS, "num_hidden_layers": LAYERS,
               "image_size": SIDE, "patch_size": PATCH}  # fmt: skip
-    text = {"model_type": "llama", "hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 5, "num_attention_heads": 6,
-            "num_key_value_heads": 6, "head_dim": 32, "vocab_size": vocabulary, "max_position_embeddings": 4096,
-            "rms_norm_eps": 1e-5, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "tie_word_embeddings": True}  # fmt: skip
+    text = {"model_type": "llama", "hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 5, "num_attention_heads": 3,
+            "num_key_value_heads": 3, "head_dim": 64, "rope_parameters": {"rope_type": "default", "rope_theta": 1e6},
+            "vocab_size": vocabulary, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "pad_token_id": 0, "bos_token_id": 2,
+            "eos_token_id": 3, "tie_word_embeddings": True}  # fmt: skip
     config = SmolVLMConfig(
         vision_config=vision, text_config=text, image_token_id=image_id, scale_factor=1, pad_token_id=0, tie_word_embeddings=True
     )
@@ -199,14 +201,16 @@ class Contexts:
         made.branch, made.attach, made.place = [0] * size, [size] * size, list(range(size))
         made.labels = [IGNORED] * size
         asker = Asker(events, rng, self._split)
-        for _ in range(questions):
+        if kinds is Q_KINDS and rows == 1:
+            kinds = ONE_ROW
+        for _ in range(3 * questions):
             kind = str(kinds[int(rng.integers(len(kinds)))])
             asked = asker.ask(kind)
-            if asked is not None:
+            if asked is not None and len(made.kinds) < questions:
                 said = self._ids(answer_words(asked)) + self._ids(END)
                 self._hang(made, size, self._ids(f"{asked.text} {END} {BEGIN} {ASSISTANT}"), said)
                 made.kinds.append((kind, made.branch[-1]))
-        if rng.random() < 0.5 and kinds is Q_KINDS:
+        if rng.random() < 0.5:
             for end, event in zip(ends, events, strict=True):
                 first, *rest = self._ids(caption(event)) + self._ids(END)
                 self._hang(made, end, [first], rest)
@@ -267,11 +271,12 @@ def logits_of(vlm: Any, batch: dict[str, Any]) -> Any:
 
 def shape_of(rng: np.random.Generator, share: float, config: DecoderConfig) -> tuple[int, int, int]:
     """(rows, frames, level) of a batch: frames and rows grow as training goes on (share 0..1)."""
-    most_rows, most_frames = (1, 1) if share < 0.1 else (2, 2) if share < 0.25 else (4, 4) if share < 0.5 else (6, 4)
-    level = int(rng.choice(config.levels))
-    rows, frames = int(rng.integers(1, most_rows + 1)), int(rng.integers(1, most_frames + 1))
-    if most_rows > 1 and rng.random() < 0.3:
-        rows, frames = most_rows, most_frames
+    most_rows = 1 if share < 0.35 else 2 if share < 0.55 else 4 if share < 0.75 else 6
+    fine_first = np.array(config.levels) ** 0.3
+    level = int(rng.choice(config.levels, p=fine_first / fine_first.sum()))
+    rows, frames = int(rng.integers(1, most_rows + 1)), int(rng.integers(1, (FRAMES if share > 0.12 else 1) + 1))
+    if rng.random() < 0.3:
+        rows = 1
     while rows * frames * level > config.max_tokens:
         rows, frames = (rows - 1, frames) if rows >= frames else (rows, frames - 1)
     return rows, frames, level
@@ -283,6 +288,9 @@ def start_from_heads(vlm: Any, heads: dict[str, Any], tokenizer: Any) -> None:
 
     weight, table = heads["patch.weight"], vlm.get_input_embeddings().weight.data
     table.normal_(0, 0.05)
+    later = torch.randn(table.shape[1]) * 0.02  # a letter within a word is the same letter
+    for letter in LETTER_IDS:
+        table[tokenizer.convert_tokens_to_ids(f"##{letter}")] = table[tokenizer.convert_tokens_to_ids(letter)] + later
     made, at = torch.zeros(WIDTH, table.shape[1]), 0
     for name, names in (("colour", list(COLOURS)), ("shape", list(SHAPES)), ("letter", list(LETTER_IDS))):
         rows = weight[at + 1 : at + PATCH_SIZES[name]]
@@ -291,6 +299,15 @@ def start_from_heads(vlm: Any, heads: dict[str, Any], tokenizer: Any) -> None:
         made += rows.T @ torch.nn.functional.normalize(words, dim=-1)
         at += PATCH_SIZES[name]
     rest = torch.nn.init.orthogonal_(torch.empty(WIDTH, table.shape[1]))
+    for (
+        layer
+    ) in vlm.model.text_model.layers:  # attend to what is alike and copy it: "Mimetic Initialization of Self-Attention Layers" (2023)
+        attention = layer.self_attn
+        alike, copied = (torch.nn.init.orthogonal_(torch.empty(WIDTH, WIDTH)) for _ in range(2))
+        attention.q_proj.weight.data.copy_(1.2 * alike)
+        attention.k_proj.weight.data.copy_(1.2 * alike)
+        attention.v_proj.weight.data.copy_(0.3 * copied)
+        attention.o_proj.weight.data.copy_(0.15 * copied.T)
     projection = vlm.model.connector.modality_projection.proj.weight
     projection.data.copy_((0.06 * made + 0.04 * rest).T)
 
@@ -305,20 +322,39 @@ def load_tower(folder: Path) -> tuple[Any, dict[str, Any]]:
     return model.eval().requires_grad_(False), kept["heads"]
 
 
-def train_decoder(folder: Path, config: DecoderConfig, *, name: str = "decoder", until: float = math.inf, say: Any = print) -> Path:
-    """Train or go on; the state lies in folder/<name>.pt."""
+def train_decoder(folder: Path, config: DecoderConfig, *, name: str = "decoder", until: float = math.inf, workers: int = 2) -> Path:
+    """Train or go on; the state lies in folder/<name>.pt, what happens in folder/<name>.log.
+
+    workers: processes of one thread each that share every batch: on a few cores twice as fast as one process of many threads.
+    until: seconds after which to stop, state kept.
+    """
     import torch
+
+    siglip, _ = load_tower(folder)
+    Bank.kept(folder, siglip.vision_model, "train", config.events, config.seed)
+    Bank.kept(folder, siglip.vision_model, "val", 300, config.seed + 1)
+    meeting = folder / f"{name}.meeting"
+    meeting.unlink(missing_ok=True)
+    torch.multiprocessing.spawn(_train, (workers, meeting, folder, config, name, until), nprocs=workers)
+    meeting.unlink(missing_ok=True)
+    return folder / f"{name}.pt"
+
+
+def _train(rank: int, workers: int, meeting: Path, folder: Path, config: DecoderConfig, name: str, until: float) -> None:
+    """One of the processes."""
+    import torch
+    from torch import distributed
     from torch.nn.functional import cross_entropy
 
+    torch.set_num_threads(1)
     torch.manual_seed(config.seed)
+    distributed.init_process_group("gloo", init_method=meeting.resolve().as_uri(), rank=rank, world_size=workers)
     tokenizer = make_tokenizer()
     siglip, heads = load_tower(folder)
     vlm = make_vlm(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"))
     start_from_heads(vlm, heads, tokenizer)
-    clock = time.monotonic()
     bank = Bank.kept(folder, siglip.vision_model, "train", config.events, config.seed)
     unseen = Bank.kept(folder, siglip.vision_model, "val", 300, config.seed + 1)
-    say(f"bank of {config.events} events in {time.monotonic() - clock:.0f} s")
     weights = [*vlm.model.text_model.parameters(), *vlm.model.connector.parameters()]
     optimizer = torch.optim.AdamW(weights, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.02)
     begun, state = 0, folder / f"{name}.pt"
@@ -327,32 +363,48 @@ def train_decoder(folder: Path, config: DecoderConfig, *, name: str = "decoder",
         vlm.load_state_dict(kept["model"])
         optimizer.load_state_dict(kept["optimizer"])
         begun = kept["step"]
-    rng = np.random.default_rng([config.seed, begun])
-    contexts = Contexts(bank, "train", config.seed + begun, tokenizer)
-    clock = time.monotonic()
+    shapes = np.random.default_rng([config.seed, begun])  # the same in every process, so that none waits for another
+    contexts = Contexts(bank, "train", config.seed + begun * workers + rank, tokenizer)
+    clock, said = time.monotonic(), (folder / f"{name}.log").open("a", buffering=1)
     for step in range(begun, config.steps):
         for group in optimizer.param_groups:
             group["lr"] = config.rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / config.steps)))
-        rows, frames, level = shape_of(rng, step / config.steps, config)
-        size = int(np.clip(config.tokens // (rows * frames * level + 12 * rows + 170), 8, 32))
-        batch = collate([contexts.one(rows, frames, level, config.questions) for _ in range(size)])
+        rows, frames, level = shape_of(shapes, step / config.steps, config)
+        size = int(np.clip(config.tokens // (rows * frames * level + 12 * rows + 170), 8, 32)) // workers
+        batch = collate([contexts.one(rows, frames, level, config.questions) for _ in range(max(1, size))])
         loss = cross_entropy(logits_of(vlm, batch), batch["labels"][batch["labels"] != IGNORED])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        _share(weights, workers)
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
-        if step % 50 == 0:
-            say(f"{name} {step} rows {rows} frames {frames} level {level} loss {float(loss.detach()):.3f} {time.monotonic() - clock:.0f} s")
-        last = step + 1 == config.steps or time.monotonic() - clock > until
-        if (step + 1) % config.save_every == 0 or last:
+        stop = torch.tensor(float(time.monotonic() - clock > until))
+        distributed.broadcast(stop, 0)
+        last = step + 1 == config.steps or bool(stop)
+        if rank == 0 and step % 50 == 0:
+            shape = f"rows {rows} frames {frames} level {level}"
+            print(f"{name} {step} {shape} loss {float(loss.detach()):.3f} {time.monotonic() - clock:.0f} s", file=said)
+        if rank == 0 and ((step + 1) % config.save_every == 0 or last):
             half = state.with_suffix(".half")
             torch.save({"model": vlm.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, half)
             half.replace(state)
-            for shape in ((1, 1, 64), (2, 2, 16), (4, 4, 16), (4, 4, 4)):
-                say(f"  rows, frames, level {shape}: {check(vlm, unseen, shape, tokenizer)}")
+            for seen in ((1, 1, 64), (1, 4, 64), (1, 4, 4), (4, 4, 16)):
+                print(f"  rows, frames, level {seen}: {check(vlm, unseen, seen, tokenizer)}", file=said)
         if last:
             break
-    return state
+    distributed.destroy_process_group()
+
+
+def _share(weights: Sequence[Any], workers: int) -> None:
+    """Every process gets the mean of all gradients."""
+    import torch
+    from torch import distributed
+
+    some = [w.grad for w in weights if w.grad is not None]
+    flat = torch.cat([g.flatten() for g in some])
+    distributed.all_reduce(flat)
+    for grad, part in zip(some, (flat / workers).split([g.numel() for g in some]), strict=True):
+        grad.copy_(part.view_as(grad))
 
 
 def check(vlm: Any, bank: Bank, shape: tuple[int, int, int], tokenizer: Any, count: int = 48) -> str:

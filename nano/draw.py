@@ -41,7 +41,7 @@ def shape_mask(shape: str, px: int) -> Picture:
         draw.polygon([(side * x, side * y) for x, y in ((0.03, 0.38), (0.97, 0.38), (0.5, 0.99))], fill=255)
     else:
         draw.polygon([(side * x, side * y) for x, y in _outline(shape)], fill=255)
-    return np.asarray(image.resize((px, px), Image.Resampling.BOX), np.float32) / 255
+    return np.asarray(image.resize((px, px), Image.Resampling.BOX), np.float32) / np.float32(255)
 
 
 def _outline(shape: str) -> list[tuple[float, float]]:
@@ -81,7 +81,7 @@ def glyph_mask(letter: str, font: str, px: int = GLYPH_PX) -> Picture:
     ImageDraw.Draw(image).text((px, px), letter, fill=255, font=face, anchor="mm")
     left, upper, right, lower = image.getbbox() or (0, 0, px, px)
     x, y = (left + right - px) // 2, (upper + lower - px) // 2
-    return np.asarray(image.crop((x, y, x + px, y + px)), np.float32) / 255
+    return np.asarray(image.crop((x, y, x + px, y + px)), np.float32) / np.float32(255)
 
 
 @lru_cache(maxsize=1)

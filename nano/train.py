@@ -34,7 +34,7 @@ def main() -> None:
     given.work.mkdir(parents=True, exist_ok=True)
     train_tower(given.work, replace(TowerConfig(), steps=given.tower_steps), say=_say)
     config = replace(DecoderConfig(), steps=given.decoder_steps, levels=tuple(given.levels))
-    train_decoder(given.work, config, name=given.name, until=given.minutes * 60, say=_say)
+    train_decoder(given.work, config, name=given.name, until=given.minutes * 60)
     export(given.work, given.tower, given.vlm, decoder=given.name)
     _say(f"wrote {given.tower} and {given.vlm}")
 

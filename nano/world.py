@@ -46,7 +46,7 @@ class WorldConfig:
         if self.fps < 4 or self.fps % 4:
             raise ValueError(f"fps must be a multiple of 4, got {self.fps}")
         if self.duration_s < 30:
-            raise ValueError(f"a world lasts at least 30 s, got {self.duration_s}")
+            raise ValueError(f"duration_s must be at least 30, got {self.duration_s}")
 
 
 @dataclass(frozen=True, slots=True)

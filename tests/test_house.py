@@ -12,7 +12,7 @@ import pytest
 import footage
 
 ROOT = Path(__file__).parents[1]
-FLOOR, VERBS, ROOF = "footage", ("ingest", "frame_select", "memory", "qa"), "workers"
+FLOOR, VERBS, ROOF = "footage", ("ingest", "frame_select", "memory", "qa", "nano"), "workers"
 PACKAGES = (FLOOR, *VERBS, ROOF)
 
 
@@ -71,16 +71,37 @@ def test_nobody_else_owns_our_import_names() -> None:
     assert {name: set(owners.get(name, ["footage"])) for name in PACKAGES} == {name: {"footage"} for name in PACKAGES}
 
 
-HEAVY = ("torch", "transformers", "faiss", "av", "decord", "PIL", "rapidocr", "onnxruntime", "cv2", "pydantic", "rich.progress")
+HEAVY = (
+    "torch",
+    "transformers",
+    "faiss",
+    "av",
+    "decord",
+    "PIL",
+    "rapidocr",
+    "onnxruntime",
+    "cv2",
+    "pydantic",
+    "rich.progress",
+    "matplotlib",
+)
 
 
-@pytest.mark.parametrize(("module", "may_load"), [("footage", ()), ("workers.cli", ()), ("memory.local_store", ()), ("qa.ask", ()),
-                                                   ("frame_select.registry", ()), ("memory.encoders.registry", ())])  # fmt: skip
-def test_importing_loads_nothing_heavy_and_configures_nothing(module: str, may_load: tuple[str, ...]) -> None:
-    code = (
-        f"import sys, logging; import {module}; "
-        f"print([m for m in {HEAVY!r} if m in sys.modules and m not in {may_load!r}], logging.getLogger().handlers)"
-    )
+LIGHT = (
+    "footage",
+    "workers.cli",
+    "memory.local_store",
+    "qa.ask",
+    "frame_select.registry",
+    "memory.encoders.registry",
+    "nano.world",
+    "nano.train",
+)
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_importing_loads_nothing_heavy_and_configures_nothing(module: str) -> None:
+    code = f"import sys, logging; import {module}; print([m for m in {HEAVY!r} if m in sys.modules], logging.getLogger().handlers)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[] []\n"
     assert done.stderr == ""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from footage.questions import Moment
 from footage.timespan import TimeSpan
 from nano.world import WorldConfig
 from workers.eval_films import film, open_nano
@@ -22,7 +23,8 @@ def run_demo(folder: Path, emit: Callable[[dict[str, Any]], None] | None = None,
     say(f"making and indexing {config.duration_s / 60:g} minutes of nano's world, a film whose whole truth is known ...")
     filmed = film(library, config, folder, per_kind=1)
     say(f"{filmed.path}: {len(filmed.world.events)} events; truth in {filmed.path.with_suffix('.json').name}\n")
-    marks, moments = [], []
+    marks: list[Marked] = []
+    moments: list[Moment] = []
     for question in filmed.questions:
         answer = library.ask(question.text, recording=filmed.recording_id)
         marks.append(mark(question, "footage", answer))

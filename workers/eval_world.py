@@ -69,7 +69,7 @@ def run_moments(run: WorldRun) -> Report:
     """Recall of the right interval and temporal IoU, by how many frames may be read; the selectors next to each other."""
     report = Report("eval moments", asdict(run), [])
     curves: dict[str, list[tuple[float, Interval]]] = {}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for examined in filmed(run):
         for question in examined.film.questions:
             truth = [TimeSpan(a, b) for a, b in question.spans]

@@ -13,6 +13,7 @@ from footage.questions import Evidence, Question
 from qa.answerers.prompt import NOT_THERE, Row, fitted, pointed, rows_of, spoken, written
 
 FAMILIES = ("smolvlm",)  # model_type in config.json
+COMPARES = re.compile(r"\bor\b", re.IGNORECASE)
 HOW_OFTEN = re.compile(r"\bhow (?:many times|often)\b", re.IGNORECASE)
 INSTRUCTION = (
     "Above are numbered moments of a video, each with its time. Answer the question from them alone, in few words. "
@@ -29,8 +30,8 @@ class Reading:
     instructed: bool = True
     """Tell it what to do. nano was trained on rows and questions alone."""
     max_visual_tokens: int = 4096
-    looks: int = 1
-    """2: first find the rows in coarse tokens, then look at those alone in fine ones."""
+    one_by_one: bool = False
+    """Read the rows each by itself, best match first, until one answers; all together only where they must be compared."""
     max_new_tokens: int = 64
     warning: str = ""
     """What people must know before they believe it."""
@@ -82,16 +83,27 @@ class VlmAnswerer:
 
     def _reply(self, question: Question, rows: list[Row]) -> str:
         counts = bool(HOW_OFTEN.search(question.text))
-        coarse = fitted(rows, self.reading.max_visual_tokens)
-        reply = self._generate(self.prompt(question, coarse), coarse)
-        places = {row.place for row in pointed(reply, coarse)}
-        if self.reading.looks > 1 and places and not counts:
-            near = fitted([row for row in rows if row.place in places], self.reading.max_visual_tokens)
-            if len(near) < len(coarse):
-                again = self._generate(self.prompt(question, near), near)
-                if pointed(again, near):
-                    return spoken(again, near)
-        return spoken(reply, coarse, counts=counts)
+        if self.reading.one_by_one and not COMPARES.search(question.text):
+            return self._read_each(question, sorted(rows, key=lambda row: row.place), counts)
+        return spoken(self._read(question, rows), fitted(rows, self.reading.max_visual_tokens), counts=counts)
+
+    def _read_each(self, question: Question, rows: list[Row], counts: bool) -> str:
+        """The first row that answers; of a question how often, all that do."""
+        replies = ((row, self._read(question, [row])) for row in rows)
+        if counts:
+            shown = sorted((row for row, reply in replies if pointed(reply, [row])), key=lambda row: row.span.start_s)
+            return spoken("".join(f"[{n}]" for n in range(1, len(shown) + 1)), shown, counts=True)
+        said = NOT_THERE
+        for row, reply in replies:
+            if pointed(reply, [row]):
+                return spoken(reply, [row])
+            said = spoken(reply, [row]) if said == NOT_THERE else said
+        return said
+
+    def _read(self, question: Question, rows: Sequence[Row]) -> str:
+        """The model's own words about some rows."""
+        near = fitted(rows, self.reading.max_visual_tokens)
+        return self._generate(self.prompt(question, near), near)
 
     def prompt(self, question: Question, rows: Sequence[Row]) -> list[int]:
         """Token ids, with one image token a visual token."""
