@@ -22,23 +22,25 @@ from nano.questions import Asker
 from nano.scene import Event, Shot, make_noise, sample_event
 from nano.tokenizer import make_tokenizer
 from nano.tower import HEADS, LAYERS, WIDTH, make_siglip, normal
-from nano.words import COLOURS, DIRECTIONS, SHAPES
+from nano.words import COLOURS, DIRECTIONS, NUMBERS, SHAPES
 
 FRAMES = 4
 ONE_ROW = ("existence", "colour", "shape", "count", "direction", "direction", "text", "text", "when", "times", "order", "absent", "absent")
 IGNORED = -100
+WORDS_OF = {"colour": list(COLOURS), "shape": list(SHAPES), "letter": list(LETTER_IDS), "left": list(LETTER_IDS), "alike": NUMBERS[1:6]}
+"""The words that a patch label's classes are, in order."""
 _PIECES = re.compile(r"<[^>\s]+>|\[\d+\]|\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
-    steps: int = 2500
+    steps: int = 1700
     tokens: int = 6400
     """Of a batch, about: 8 to 32 contexts."""
     questions: int = 8
     """Asked of every context."""
     rate: float = 1.5e-3
-    events: int = 7500
+    events: int = 6500
     levels: tuple[int, ...] = LEVELS
     max_tokens: int = 400
     """Visual tokens of a context."""
@@ -271,10 +273,10 @@ def logits_of(vlm: Any, batch: dict[str, Any]) -> Any:
 
 def shape_of(rng: np.random.Generator, share: float, config: DecoderConfig) -> tuple[int, int, int]:
     """(rows, frames, level) of a batch: frames and rows grow as training goes on (share 0..1)."""
-    most_rows = 1 if share < 0.35 else 2 if share < 0.55 else 4 if share < 0.75 else 6
+    most_rows = 1 if share < 0.5 else 2 if share < 0.7 else 4 if share < 0.9 else 6
     fine_first = np.array(config.levels) ** 0.3
     level = int(rng.choice(config.levels, p=fine_first / fine_first.sum()))
-    rows, frames = int(rng.integers(1, most_rows + 1)), int(rng.integers(1, (FRAMES if share > 0.12 else 1) + 1))
+    rows, frames = int(rng.integers(1, most_rows + 1)), int(rng.integers(1, (FRAMES if share > 0.1 else 1) + 1))
     if rng.random() < 0.3:
         rows = 1
     while rows * frames * level > config.max_tokens:
@@ -283,33 +285,40 @@ def shape_of(rng: np.random.Generator, share: float, config: DecoderConfig) -> t
 
 
 def start_from_heads(vlm: Any, heads: dict[str, Any], tokenizer: Any) -> None:
-    """Let the connector begin at what the tower's labels already say: a red patch starts out near the word red."""
-    import torch
+    """Begin with what is known: a red patch starts out near the word red, attention looks for what is alike and copies it.
 
-    weight, table = heads["patch.weight"], vlm.get_input_embeddings().weight.data
+    "Mimetic Initialization of Self-Attention Layers" (2023); ours adds a head that looks for the patch with this letter on its left.
+    """
+    import torch
+    from torch.nn.functional import normalize
+
+    table = vlm.get_input_embeddings().weight.data
     table.normal_(0, 0.05)
-    later = torch.randn(table.shape[1]) * 0.02  # a letter within a word is the same letter
+    later = torch.randn(WIDTH) * 0.02  # a letter within a word is the same letter
     for letter in LETTER_IDS:
         table[tokenizer.convert_tokens_to_ids(f"##{letter}")] = table[tokenizer.convert_tokens_to_ids(letter)] + later
-    made, at = torch.zeros(WIDTH, table.shape[1]), 0
-    for name, names in (("colour", list(COLOURS)), ("shape", list(SHAPES)), ("letter", list(LETTER_IDS))):
-        rows = weight[at + 1 : at + PATCH_SIZES[name]]
-        rows = torch.nn.functional.normalize(rows - rows.mean(0), dim=-1)
-        words = table[[tokenizer.convert_tokens_to_ids(word) for word in names]]
-        made += rows.T @ torch.nn.functional.normalize(words, dim=-1)
-        at += PATCH_SIZES[name]
-    rest = torch.nn.init.orthogonal_(torch.empty(WIDTH, table.shape[1]))
-    for (
-        layer
-    ) in vlm.model.text_model.layers:  # attend to what is alike and copy it: "Mimetic Initialization of Self-Attention Layers" (2023)
+    turn = torch.nn.init.orthogonal_(torch.empty(WIDTH, WIDTH))
+    made, at = torch.zeros(WIDTH, WIDTH), 0
+    for name, size in PATCH_SIZES.items():
+        rows = heads["patch.weight"][at + 1 : at + size]
+        rows = normalize(rows - rows.mean(0), dim=-1)
+        if name in WORDS_OF:
+            words = normalize(table[[tokenizer.convert_tokens_to_ids(word) for word in WORDS_OF[name]]], dim=-1)
+            made += rows.T @ (words @ turn.T if name == "left" else words)
+        elif name in ("column", "row"):  # where a thing is, as one number each
+            made += (torch.linspace(-1, 1, len(rows))[None] @ rows).T @ normalize(torch.randn(1, WIDTH), dim=-1)
+        at += size
+    rest = torch.nn.init.orthogonal_(torch.empty(WIDTH, WIDTH))
+    vlm.model.connector.modality_projection.proj.weight.data.copy_((0.06 * made + 0.04 * rest).T)
+    for number, layer in enumerate(vlm.model.text_model.layers):
         attention = layer.self_attn
         alike, copied = (torch.nn.init.orthogonal_(torch.empty(WIDTH, WIDTH)) for _ in range(2))
         attention.q_proj.weight.data.copy_(1.2 * alike)
         attention.k_proj.weight.data.copy_(1.2 * alike)
         attention.v_proj.weight.data.copy_(0.3 * copied)
         attention.o_proj.weight.data.copy_(0.15 * copied.T)
-    projection = vlm.model.connector.modality_projection.proj.weight
-    projection.data.copy_((0.06 * made + 0.04 * rest).T)
+        if number in (1, 2):
+            attention.q_proj.weight.data[-64:] = 1.2 * alike[-64:] @ turn
 
 
 def load_tower(folder: Path) -> tuple[Any, dict[str, Any]]:

@@ -19,8 +19,12 @@ COLOUR_IDS = {name: n + 1 for n, name in enumerate(COLOURS)}
 SHAPE_IDS = {name: n + 1 for n, name in enumerate(SHAPES)}
 LETTER_IDS = {name: n + 1 for n, name in enumerate(LETTERS)}
 UNSURE = -100
-PATCH_SIZES = {"colour": len(COLOURS) + 1, "shape": len(SHAPES) + 1, "letter": len(LETTERS) + 1, "centre": 2}
-"""Classes of each patch label; 0 is none."""
+PATCH_SIZES = {
+    "colour": len(COLOURS) + 1, "shape": len(SHAPES) + 1, "letter": len(LETTERS) + 1, "centre": 2, "left": len(LETTERS) + 1, "alike": 6,
+    "column": 9, "row": 9,
+}  # fmt: skip
+"""Classes of each patch label; 0 is none. left: the letter in the patch before this letter; alike: how many of this kind are there,
+up to five; column, row: where the thing's centre lies, from 1. With these, reading, counting and following are a look at one token."""
 KINDS = len(COLOURS) * len(SHAPES)
 PLACES = 8
 POOLED = KINDS + (len(COLOURS) + len(SHAPES)) * 2 * PLACES + len(COLOURS) * 5
@@ -61,9 +65,13 @@ def labels_of(event: Event | None, at_s: float, sway: tuple[float, float]) -> La
     ids = np.array([(COLOUR_IDS[t.colour], SHAPE_IDS[t.shape]) for t in here] or [(0, 0)])
     for column, name in enumerate(("colour", "shape")):
         patches[name] = np.where(most >= 0.2, ids[best, column], np.where(most > 0.02, UNSURE, 0))
-    for thing in here:
+    counts = {thing.kind: sum(other.kind == thing.kind for other in here) for thing in here}
+    more = np.zeros((max(1, len(here)), 3), np.int64)
+    for n, thing in enumerate(here):
         x, y = thing.place(at_s)
-        _facts(pooled, patches, thing, x + sway[0], y + sway[1])
+        more[n] = min(counts[thing.kind], 5), *_facts(pooled, patches, thing, x + sway[0], y + sway[1])
+    for column, name in enumerate(("alike", "column", "row")):
+        patches[name] = np.where(most >= 0.2, more[best, column], np.where(most > 0.02, UNSURE, 0))
     for c in COLOURS:  # how many of a colour, up to five
         count = sum(t.colour == c for t in here)
         if count:
@@ -74,6 +82,7 @@ def labels_of(event: Event | None, at_s: float, sway: tuple[float, float]) -> La
             column, row = int((sign.x + k * PITCH) // PATCH), int(sign.y // PATCH)
             if 0 <= column < P and 0 <= row < P:
                 patches["letter"][row, column] = LETTER_IDS[letter]
+                patches["left"][row, column] = LETTER_IDS[sign.text[k - 1]] if k else 0
     return Labels({k: v.ravel() for k, v in patches.items()}, pooled, Sight.of(event, at_s))
 
 
@@ -85,8 +94,8 @@ def _own(owner: Any, mask: Any, place: tuple[float, float], sway: tuple[float, f
         owner[upper + v0 : upper + v1, left + u0 : left + u1][mask[v0:v1, u0:u1] > 0.5] = number
 
 
-def _facts(pooled: Any, patches: dict[str, Any], thing: Any, x: float, y: float) -> None:
-    """Mark one thing in the whole frame and in its quarter."""
+def _facts(pooled: Any, patches: dict[str, Any], thing: Any, x: float, y: float) -> tuple[int, int]:
+    """Mark one thing in the whole frame and in its quarter; returns its column and row, from 1."""
     column, row = (int(np.clip(v // PATCH, 0, P - 1)) for v in (x, y))
     patches["centre"][row, column] = 1
     c, s = COLOUR_IDS[thing.colour] - 1, SHAPE_IDS[thing.shape] - 1
@@ -96,3 +105,4 @@ def _facts(pooled: Any, patches: dict[str, Any], thing: Any, x: float, y: float)
         for base, place in ((0, column), (PLACES, row)):
             pooled[region, KINDS + c * 2 * PLACES + base + place] = 1
             pooled[region, KINDS + (len(COLOURS) + s) * 2 * PLACES + base + place] = 1
+    return column + 1, row + 1

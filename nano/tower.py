@@ -91,7 +91,8 @@ class Frames:
             canvas = pixels.astype(np.float32)
             write(canvas, sign)
             pixels = canvas.astype(np.uint8)
-            made.patches["letter"] += labels_of(Event(1.0, (), sign), 0.0, (0.0, 0.0)).patches["letter"]
+            for name in ("letter", "left"):
+                made.patches[name] += labels_of(Event(1.0, (), sign), 0.0, (0.0, 0.0)).patches[name]
         return _worn(pixels, rng), made
 
     def some(self, count: int) -> np.ndarray:

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import harbour
 import numpy as np
 import pytest
 from films import write
@@ -14,21 +13,29 @@ from footage.recordings import TextRow
 from footage.timespan import TimeSpan
 from workers.bench_decode import run_bench
 from workers.bench_film import FILMS, make, number_of, pictures
+from workers.demo import run_demo
 from workers.engine import open_library
 from workers.evaluate import Case, contains, read_cases, run_questions, score
 
 
-def test_the_harbour_film_is_answered_to_the_frame(tmp_path: Path) -> None:
-    """Subtitles, text on the screen and a colour, each with its exact edges."""
-    film = harbour.write_film(tmp_path / "harbour.mp4")
-    with open_library(str(tmp_path / "library")) as library:
-        library.index(film)
-        for asked in harbour.QUESTIONS:
-            answer = library.ask(asked.question)
-            assert asked.says.lower() in answer.text.lower()
-            first = answer.citations[0].span
-            assert abs(first.start_s - asked.truth.start_s) <= 0.041
-            assert abs(first.end_s - asked.truth.end_s) <= 0.041
+def test_the_demo_answers_all_three_to_the_frame(tmp_path: Path) -> None:
+    said: list[dict] = []
+    assert run_demo(tmp_path / "demo", said.append)
+    assert said[-1]["score"] == {"asked": 3, "right": 3, "cited": 3}
+    assert said[0]["citation"] == "00:00:12.360-00:00:20.200"
+    assert (tmp_path / "demo" / "citations.png").stat().st_size > 5000
+    assert (tmp_path / "demo" / "citation.mp4").exists()
+
+
+def test_the_demo_fails_when_an_answer_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from workers import demo
+
+    wrong = demo.Asked("When is the picture blue?", TimeSpan(50, 59.44), "00:00:46.880")
+    monkeypatch.setattr(demo, "QUESTIONS", (wrong,))
+    monkeypatch.setenv("FOOTAGE_INDEX__OCR", "off")
+    said: list[dict] = []
+    assert not run_demo(tmp_path / "demo", said.append)
+    assert said[-1]["score"] == {"asked": 1, "right": 1, "cited": 0}
 
 
 def test_bench_films_tell_every_frame_from_its_neighbour(tmp_path: Path) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harbour import write_film
 from typer.testing import CliRunner
 
 import nano
 from footage import ConfigError
 from nano.world import WorldConfig
 from workers.cli import app
-from workers.demo import run_demo
+from workers.demo_film import write_film
+from workers.demo_world import run_world_demo
 from workers.engine import Library, open_library
 from workers.eval_films import NANO_ASK, NANO_INDEX, film, open_nano
 from workers.eval_marks import mark
@@ -100,16 +100,16 @@ def test_auto_answers_with_nano_where_nano_wrote(examined: Examined) -> None:
 
 
 def test_the_demo_scores_itself_and_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from workers import demo
+    from workers import demo_world as demo
 
     said: list[dict[str, Any]] = []
-    run_demo(tmp_path / "demo", said.append, config=SMALL)
+    run_world_demo(tmp_path / "demo", said.append, config=SMALL)
     assert said[-1]["score"]["asked"] == len(said) - 1 >= 8
     assert said[-1]["score"]["right"] == sum(row["right"] for row in said[:-1])
     assert (tmp_path / "demo" / "citations.png").stat().st_size > 3000
     wrong = demo.mark
     monkeypatch.setattr(demo, "mark", lambda q, m, a: wrong(q, m, a) if q.kind == "when" else _wrong(wrong(q, m, a)))
-    assert not run_demo(tmp_path / "demo", said.append, config=SMALL)
+    assert not run_world_demo(tmp_path / "demo", said.append, config=SMALL)
 
 
 def _wrong(marked: Any) -> Any:

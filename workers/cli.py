@@ -240,12 +240,15 @@ def config(library: LibraryFlag = None, as_json: JsonFlag = False) -> None:
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the video, the library and the pictures go")] = Path("demo"),
+    world: Annotated[bool, typer.Option("--world", help="20 minutes of nano's world, ten questions, answered by nano's model")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a video with known truth, index it, ask about it, and check the answers."""
     from workers.demo import run_demo
+    from workers.demo_world import run_world_demo
 
-    if not run_demo(folder, _print_json if as_json else None):
+    run = run_world_demo if world else run_demo
+    if not run(folder, _print_json if as_json else None):
         raise typer.Exit(1)
 
 

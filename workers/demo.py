@@ -1,58 +1,61 @@
-"""`footage demo`: a film whose truth is known, ten questions of ten kinds, answer and truth side by side, and a score."""
+"""`footage demo`: make a film, index it, ask about it, and check every answer against the truth that is known."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from footage.questions import Moment
-from footage.timespan import TimeSpan
-from nano.world import WorldConfig
-from workers.eval_films import film, open_nano
-from workers.eval_marks import Marked, mark
+from footage.questions import Answer
+from workers.demo_film import QUESTIONS, Asked, write_film
+from workers.engine import Library, open_library
 from workers.export import contact_sheet, export_clip
 
-WORLD = WorldConfig(seed=7, split="test", duration_s=1200.0)
+EDGE_S = 0.04 + 1e-6  # one frame
 
 
-def run_demo(folder: Path, emit: Callable[[dict[str, Any]], None] | None = None, *, config: WorldConfig = WORLD) -> bool:
-    """True when at least eight of ten are right and every right answer points into the true time. `emit` takes JSON instead of text."""
+def run_demo(folder: Path, emit: Callable[[dict[str, Any]], None] | None = None) -> bool:
+    """True when every answer is right and every citation lies where the truth is. `emit` takes JSON instead of text."""
     begun = time.perf_counter()
-    say: Callable[[str], object] = print if emit is None else (lambda _: None)
-    library = open_nano(folder / "library")
-    say(f"making and indexing {config.duration_s / 60:g} minutes of nano's world, a film whose whole truth is known ...")
-    filmed = film(library, config, folder, per_kind=1)
-    say(f"{filmed.path}: {len(filmed.world.events)} events; truth in {filmed.path.with_suffix('.json').name}\n")
-    marks: list[Marked] = []
-    moments: list[Moment] = []
-    for question in filmed.questions:
-        answer = library.ask(question.text, recording=filmed.recording_id)
-        marks.append(mark(question, "footage", answer))
-        moments += answer.citations[:1]
-        say(_side_by_side(marks[-1]))
-    sheet = contact_sheet(library, moments, folder / "citations.png") if moments else folder
-    clip = export_clip(library, moments[-1].recording_id, moments[-1].span, folder / "citation.mp4").path if moments else folder
-    right, cited = sum(m.right for m in marks), sum(m.right and m.cited for m in marks)
-    took_s = time.perf_counter() - begun
-    say(f"{right} of {len(marks)} right, {cited} of those cited at the right time, in {took_s:.0f} s\nlook at {sheet} and {clip}")
+    say = print if emit is None else (lambda *_: None)
+    film = write_film(folder / "harbour.mp4")
+    say(f"made {film} (2 minutes, with subtitles in {film.with_suffix('.srt').name})")
+    with open_library(str(folder / "library")) as library:
+        [done] = library.index(film)
+        speed = f"{done.x_realtime:.3g}x real time" if done.x_realtime else "already there"
+        say(f"indexed it: {done.frames_kept} of {done.frames_seen} frames kept, {done.text_rows} text rows, {speed}\n")
+        rows = [_row(asked, library.ask(asked.question)) for asked in QUESTIONS]
+        for row in rows:
+            verdict = "right" if row["right"] and row["cited"] else "WRONG"
+            say(f"Q  {row['question']}\nA  {row['answer']}\n   truth {row['truth']}  ->  {verdict}\n")
+        written = _pictures(library, folder)
+    right, cited = sum(r["right"] for r in rows), sum(r["cited"] for r in rows)
+    say(f"{right} of {len(rows)} right, {cited} cited at the right time, in {time.perf_counter() - begun:.1f} s; see {written}")
     if emit is not None:
-        for m in marks:
-            emit(_row(m))
-        emit({"score": {"asked": len(marks), "right": right, "cited": cited}, "seconds": round(took_s, 1)})
-    return right >= 0.8 * len(marks) and cited == right
+        for row in rows:
+            emit(row)
+        emit(
+            {
+                "score": {"asked": len(rows), "right": right, "cited": cited},
+                "seconds": round(time.perf_counter() - begun, 1),
+            }
+        )
+    return right == cited == len(rows)
 
 
-def _side_by_side(m: Marked) -> str:
-    verdict = ("right" if m.right else "WRONG") + ("" if m.cited or not m.right else ", but cited elsewhere")
-    return f"Q  {m.question.text}\nA  {m.reply}\n   truth: {_truth(m)}  ->  {verdict}\n"
+def _row(asked: Asked, answer: Answer) -> dict[str, Any]:
+    """question, answer, truth; right: the answer says it; cited: the first citation begins and ends where it should."""
+    first = answer.citations[0].span if answer.citations else None
+    cited = first is not None and abs(first.start_s - asked.truth.start_s) <= EDGE_S and abs(first.end_s - asked.truth.end_s) <= EDGE_S
+    text = answer.text.splitlines()[0]
+    return {"question": asked.question, "answer": text, "truth": str(asked.truth), "citation": str(first) if first else None,
+            "right": asked.says.lower() in text.lower(), "cited": cited}  # fmt: skip
 
 
-def _truth(m: Marked) -> str:
-    times = ", ".join(str(TimeSpan(a, b)) for a, b in m.question.spans)
-    words = {"none": "not in the footage", "": ""}.get(m.question.answer, m.question.answer)
-    return f"{words} {times}".strip()
-
-
-def _row(m: Marked) -> dict[str, Any]:
-    """question, kind, answer, truth; right: the answer is the true one; cited: every citation overlaps a true interval."""
-    return {"question": m.question.text, "kind": m.question.kind, "answer": m.reply, "truth": _truth(m), "right": m.right, "cited": m.cited}
+def _pictures(library: Library, folder: Path) -> str:
+    """A contact sheet of the first citations of all questions, and the clip of the last one."""
+    moments = [answer.citations[0] for asked in QUESTIONS if (answer := library.ask(asked.question)).citations]
+    if not moments:
+        return str(folder)
+    sheet = contact_sheet(library, moments, folder / "citations.png")
+    clip = export_clip(library, moments[-1].recording_id, moments[-1].span, folder / "citation.mp4")
+    return f"{sheet} and {clip.path}"

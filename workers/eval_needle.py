@@ -24,8 +24,8 @@ DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 HOURS = (1 / 6, 1.0, 6.0, 24.0)
 METHODS: dict[str, Method] = {
     "footage": ours,
-    "uniform 64 frames": uniform(64),
-    "last 64 frames": last(64),
+    "uniform 8 frames": uniform(8),
+    "last 8 frames": last(8),
     "retrieval only": retrieval_only,
 }
 

@@ -40,7 +40,7 @@ def run_world(run: WorldRun) -> Report:
     """Accuracy by kind: footage end to end, the right frames given at each level, and the baselines."""
     methods: dict[str, Method] = {
         "footage": ours, **{f"given, {level} tokens": given(level) for level in LEVELS}, "footage, 4 tokens": planned(4),
-        "uniform 16 frames": uniform(16), "last 16 frames": last(16), "retrieval only": retrieval_only,
+        "uniform 8 frames": uniform(8), "last 8 frames": last(8), "retrieval only": retrieval_only,
     }  # fmt: skip
     marks = examine(run, methods)
     report = Report("eval world", asdict(run), [_row(m) for m in marks])
