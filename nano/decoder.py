@@ -27,7 +27,7 @@ from nano.words import COLOURS, DIRECTIONS, NUMBERS, SHAPES
 FRAMES = 4
 ONE_ROW = ("existence", "colour", "shape", "count", "direction", "direction", "text", "text", "when", "times", "order", "absent", "absent")
 IGNORED = -100
-WORDS_OF = {"colour": list(COLOURS), "shape": list(SHAPES), "letter": list(LETTER_IDS), "left": list(LETTER_IDS), "alike": NUMBERS[1:6]}
+WORDS_OF = {"colour": list(COLOURS), "shape": list(SHAPES), "letter": list(LETTER_IDS), "alike": NUMBERS[1:6]}
 """The words that a patch label's classes are, in order."""
 _PIECES = re.compile(r"<[^>\s]+>|\[\d+\]|\w+|[^\w\s]")
 
@@ -284,10 +284,13 @@ def shape_of(rng: np.random.Generator, share: float, config: DecoderConfig) -> t
     return rows, frames, level
 
 
-def start_from_heads(vlm: Any, heads: dict[str, Any], tokenizer: Any) -> None:
+def start_from_heads(vlm: Any, heads: dict[str, Any], tokenizer: Any, mean: Any) -> None:
     """Begin with what is known: a red patch starts out near the word red, attention looks for what is alike and copies it.
 
-    "Mimetic Initialization of Self-Attention Layers" (2023); ours adds a head that looks for the patch with this letter on its left.
+    "Mimetic Initialization of Self-Attention Layers" (2023); ours adds what reading a word takes: a head that tells every token what
+    stands before it, and heads that look for the token before which stands what was just said.
+
+    mean: (WIDTH,) of the tower's tokens, so that all tokens can be given one direction in common.
     """
     import torch
     from torch.nn.functional import normalize
@@ -304,12 +307,16 @@ def start_from_heads(vlm: Any, heads: dict[str, Any], tokenizer: Any) -> None:
         rows = normalize(rows - rows.mean(0), dim=-1)
         if name in WORDS_OF:
             words = normalize(table[[tokenizer.convert_tokens_to_ids(word) for word in WORDS_OF[name]]], dim=-1)
-            made += rows.T @ (words @ turn.T if name == "left" else words)
+            made += rows.T @ words
         elif name in ("column", "row"):  # where a thing is, as one number each
             made += (torch.linspace(-1, 1, len(rows))[None] @ rows).T @ normalize(torch.randn(1, WIDTH), dim=-1)
         at += size
     rest = torch.nn.init.orthogonal_(torch.empty(WIDTH, WIDTH))
-    vlm.model.connector.modality_projection.proj.weight.data.copy_((0.06 * made + 0.04 * rest).T)
+    common = normalize(torch.randn(WIDTH), dim=0)
+    table += 0.35 * common
+    shared = 0.35 * torch.outer(mean, common) / mean.square().sum()
+    vlm.model.connector.modality_projection.proj.weight.data.copy_((0.06 * made + 0.04 * rest + shared).T)
+    speeds = 1e6 ** (-torch.arange(10) / 32)  # of RoPE's first pairs, which tell neighbours apart
     for number, layer in enumerate(vlm.model.text_model.layers):
         attention = layer.self_attn
         alike, copied = (torch.nn.init.orthogonal_(torch.empty(WIDTH, WIDTH)) for _ in range(2))
@@ -317,8 +324,14 @@ def start_from_heads(vlm: Any, heads: dict[str, Any], tokenizer: Any) -> None:
         attention.k_proj.weight.data.copy_(1.2 * alike)
         attention.v_proj.weight.data.copy_(0.3 * copied)
         attention.o_proj.weight.data.copy_(0.15 * copied.T)
+        if number == 0:  # what stands before this
+            here, before = torch.zeros(64), torch.zeros(64)
+            here[:10], before[:10], before[32:42] = 1.0, speeds.cos(), speeds.sin()
+            attention.q_proj.weight.data[-64:] = 1.05 * torch.outer(here, common)
+            attention.k_proj.weight.data[-64:] = 1.05 * torch.outer(before, common)
+            attention.o_proj.weight.data[:, -64:] = 0.5 * turn @ copied.T[:, -64:]
         if number in (1, 2):
-            attention.q_proj.weight.data[-64:] = 1.2 * alike[-64:] @ turn
+            attention.q_proj.weight.data[-64:] = 2.0 * alike[-64:] @ turn
 
 
 def load_tower(folder: Path) -> tuple[Any, dict[str, Any]]:
@@ -361,8 +374,8 @@ def _train(rank: int, workers: int, meeting: Path, folder: Path, config: Decoder
     tokenizer = make_tokenizer()
     siglip, heads = load_tower(folder)
     vlm = make_vlm(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"))
-    start_from_heads(vlm, heads, tokenizer)
     bank = Bank.kept(folder, siglip.vision_model, "train", config.events, config.seed)
+    start_from_heads(vlm, heads, tokenizer, torch.from_numpy(bank.tokens[64][:200].astype(np.float32).mean((0, 1, 2))))
     unseen = Bank.kept(folder, siglip.vision_model, "val", 300, config.seed + 1)
     weights = [*vlm.model.text_model.parameters(), *vlm.model.connector.parameters()]
     optimizer = torch.optim.AdamW(weights, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.02)
