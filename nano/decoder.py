@@ -25,7 +25,22 @@ from nano.tower import HEADS, LAYERS, WIDTH, make_siglip, normal
 from nano.words import COLOURS, DIRECTIONS, NUMBERS, SHAPES
 
 FRAMES = 4
-ONE_ROW = ("existence", "colour", "shape", "count", "direction", "direction", "text", "text", "when", "times", "order", "absent", "absent")
+ONE_ROW = (
+    "existence",
+    "existence",
+    "colour",
+    "shape",
+    "count",
+    "direction",
+    "direction",
+    "text",
+    "text",
+    "when",
+    "times",
+    "order",
+    "absent",
+    "absent",
+)
 IGNORED = -100
 WORDS_OF = {"colour": list(COLOURS), "shape": list(SHAPES), "letter": list(LETTER_IDS), "alike": NUMBERS[1:6]}
 """The words that a patch label's classes are, in order."""
@@ -34,7 +49,7 @@ _PIECES = re.compile(r"<[^>\s]+>|\[\d+\]|\w+|[^\w\s]")
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
-    steps: int = 1700
+    steps: int = 1600
     tokens: int = 6400
     """Of a batch, about: 8 to 32 contexts."""
     questions: int = 8
@@ -273,7 +288,7 @@ def logits_of(vlm: Any, batch: dict[str, Any]) -> Any:
 
 def shape_of(rng: np.random.Generator, share: float, config: DecoderConfig) -> tuple[int, int, int]:
     """(rows, frames, level) of a batch: frames and rows grow as training goes on (share 0..1)."""
-    most_rows = 1 if share < 0.5 else 2 if share < 0.7 else 4 if share < 0.9 else 6
+    most_rows = 1 if share < 0.65 else 2 if share < 0.8 else 4
     fine_first = np.array(config.levels) ** 0.3
     level = int(rng.choice(config.levels, p=fine_first / fine_first.sum()))
     rows, frames = int(rng.integers(1, most_rows + 1)), int(rng.integers(1, (FRAMES if share > 0.1 else 1) + 1))
@@ -331,7 +346,7 @@ def start_from_heads(vlm: Any, heads: dict[str, Any], tokenizer: Any, mean: Any)
             attention.k_proj.weight.data[-64:] = 1.05 * torch.outer(before, common)
             attention.o_proj.weight.data[:, -64:] = 0.5 * turn @ copied.T[:, -64:]
         if number in (1, 2):
-            attention.q_proj.weight.data[-64:] = 2.0 * alike[-64:] @ turn
+            attention.q_proj.weight.data[-64:] = 1.5 * alike[-64:] @ turn
 
 
 def load_tower(folder: Path) -> tuple[Any, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """How evidence and a question become one row of tokens, in training exactly as in answering.
 
 A row of evidence is written `[2] 12:05 <frame>; <frame> 12:09 [2]`: its mark and its time stand before and after its frames.
-The answer points first and speaks then: `[2] red`. Where nothing shows it, it says `none`.
+The answer says what it looks for, points and speaks: `star [2] star red`. Where nothing shows it: `star none`.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,14 @@ def row_words(number: int, start_s: float, end_s: float, tokens: Sequence[int]) 
 
 
 def answer_words(asked: Asked) -> str:
-    """What the model is taught to say."""
+    """What the model is taught to say: what is asked about, where it is, and about most things once more what it is.
+
+    A token finds what is like itself with one look, so saying "star" before "red" makes the star's own colour the next thing to say.
+    """
+    if not asked.rows:
+        return f"{asked.about} {asked.answer or ABSENT}"
     marks = "".join(f"[{row + 1}]" for row in asked.rows)
     if asked.kind in ("when", "times"):
-        return marks or ABSENT
-    return f"{marks} {asked.answer}".strip()
+        return f"{asked.about} {marks}"
+    again = "" if asked.kind in ("text", "order") else asked.about
+    return f"{asked.about} {marks} {again} {asked.answer}"

@@ -27,6 +27,8 @@ class Asked:
     """The events that hold the answer, as places in the list that was asked about."""
     things: tuple[tuple[float, float], ...] = ()
     """(start_s, end_s) inside each event of `rows` in which the thing asked about can be seen."""
+    about: str = ""
+    """What it asks about, in the words by which it is found: "red circle", "star", "sign"."""
     held_out: bool = False
     """It is about a pair of colour and shape, or a word, that training never had."""
 
@@ -69,10 +71,12 @@ class Asker:
         assert event is not None
         return event
 
-    def _made(self, kind: str, text: str, answer: str, row: int, about: Thing | None = None, *, kinds_: Sequence[Kind] = ()) -> Asked:
+    def _made(
+        self, kind: str, text: str, answer: str, row: int, thing: Thing | None = None, *, about: str, kinds_: Sequence[Kind] = ()
+    ) -> Asked:
         event = self._event(row)
-        span = (about.start_s, about.end_s) if about else (0.0, event.duration_s)
-        return Asked(kind, text, answer, (row,), (span,), any(is_held_out(k) for k in kinds_))
+        span = (thing.start_s, thing.end_s) if thing else (0.0, event.duration_s)
+        return Asked(kind, text, answer, (row,), (span,), about, any(is_held_out(k) for k in kinds_))
 
     def _existence(self) -> Asked | None:
         if self.rng.random() < 0.5:
@@ -81,9 +85,9 @@ class Asker:
                 return None
             rows = self._at[kind]
             spans = tuple(_seen(self._event(r), kind) for r in rows)
-            return Asked("existence", phrase("existence", self._n(), a=a(kind)), "yes", tuple(rows), spans, is_held_out(kind))
+            return Asked("existence", phrase("existence", self._n(), a=a(kind)), "yes", tuple(rows), spans, named(kind), is_held_out(kind))
         kind = self._missing()
-        return Asked("existence", phrase("existence", self._n(), a=a(kind)), "no", (), (), is_held_out(kind)) if kind else None
+        return Asked("existence", phrase("existence", self._n(), a=a(kind)), "no", (), (), named(kind), is_held_out(kind)) if kind else None
 
     def _missing(self) -> Kind | None:
         """A kind that no event shows, most often one whose colour and shape are both there."""
@@ -108,13 +112,13 @@ class Asker:
         if alone and (not beside or self.rng.random() < 0.5):
             kind, row = alone[int(self.rng.integers(len(alone)))]
             text = phrase(asked, self._n(), shape=kind[1], colour=kind[0])
-            return self._made(asked, text, kind[1 - given], row, _first(self._event(row), kind), kinds_=[kind])
+            return self._made(asked, text, kind[1 - given], row, _first(self._event(row), kind), about=kind[given], kinds_=[kind])
         chosen = self._pick(beside)
         if chosen is None:
             return None
         kind, other, row = chosen
         text = phrase(f"{asked}-beside", self._n(), shape=kind[1], colour=kind[0], b=the(other))
-        return self._made(asked, text, kind[1 - given], row, _first(self._event(row), kind), kinds_=[kind, other])
+        return self._made(asked, text, kind[1 - given], row, _first(self._event(row), kind), about=kind[given], kinds_=[kind, other])
 
     def _beside(self, given: int) -> list[tuple[Kind, Kind, int]]:
         """(kind, other, row): another thing, in one event only, at the same time as the only one with that shape or colour there."""
@@ -136,7 +140,7 @@ class Asker:
             return None
         kind, row = chosen
         count = self._event(row).counts()[kind]
-        return self._made("count", phrase("count", self._n(), many=many(kind)), number_word(count), row, kinds_=[kind])
+        return self._made("count", phrase("count", self._n(), many=many(kind)), number_word(count), row, about=named(kind), kinds_=[kind])
 
     def _direction(self) -> Asked | None:
         once = [(self._event(r).one(k), r) for k, r in self._once()]
@@ -144,7 +148,15 @@ class Asker:
         if chosen is None:
             return None
         thing, row = chosen
-        return self._made("direction", phrase("direction", self._n(), the=the(thing.kind)), thing.motion, row, thing, kinds_=[thing.kind])
+        return self._made(
+            "direction",
+            phrase("direction", self._n(), the=the(thing.kind)),
+            thing.motion,
+            row,
+            thing,
+            about=named(thing.kind),
+            kinds_=[thing.kind],
+        )
 
     def _text(self) -> Asked | None:
         signs = [row for row, event in enumerate(self.events) if event and event.sign]
@@ -159,7 +171,8 @@ class Asker:
         sign = self._event(row).sign
         assert sign is not None
         new = any(is_held_out(k) for k in about) or _is_new(sign.text)
-        return Asked("text", text, sign.text, (row,), ((sign.start_s, sign.end_s),), new)
+        said = named(about[0]) if about else "sign"
+        return Asked("text", text, sign.text, (row,), ((sign.start_s, sign.end_s),), said, new)
 
     def _when(self) -> Asked | None:
         signs = [(event.sign, row) for row, event in enumerate(self.events) if event and event.sign]
@@ -169,12 +182,14 @@ class Asker:
             if [s.text for s, _ in signs].count(sign.text) > 1:
                 return None
             span = ((sign.start_s, sign.end_s),)
-            return Asked("when", phrase("when", self._n(), the=the(sign.text)), "", (row,), span, _is_new(sign.text))
+            return Asked("when", phrase("when", self._n(), the=the(sign.text)), "", (row,), span, the(sign.text)[4:], _is_new(sign.text))
         chosen = self._pick(once)
         if chosen is None:
             return None
         kind, row = chosen
-        return self._made("when", phrase("when", self._n(), the=the(kind)), "", row, _first(self._event(row), kind), kinds_=[kind])
+        return self._made(
+            "when", phrase("when", self._n(), the=the(kind)), "", row, _first(self._event(row), kind), about=named(kind), kinds_=[kind]
+        )
 
     def _order(self) -> Asked | None:
         once = self._once()
@@ -188,7 +203,9 @@ class Asker:
         (first, row), (second, _) = chosen
         one, other = (first, second) if self.rng.random() < 0.5 else (second, first)
         text = phrase("first", self._n(), the=the(one), b=the(other))
-        return self._made("order", text, named(first), row, _first(self._event(row), first), kinds_=[first, second])
+        return self._made(
+            "order", text, named(first), row, _first(self._event(row), first), about=f"{named(one)} {named(other)}", kinds_=[first, second]
+        )
 
     def _neighbour(self, kind: Kind, row: int) -> Asked | None:
         """What comes before or after a thing of a sequence."""
@@ -197,7 +214,7 @@ class Asker:
         step = 1 if place == 0 or (place + 1 < len(things) and self.rng.random() < 0.5) else -1
         other = things[place + step]
         text = phrase("after" if step == 1 else "before", self._n(), the=the(kind))
-        return self._made("order", text, named(other.kind), row, other, kinds_=[kind, other.kind])
+        return self._made("order", text, named(other.kind), row, other, about=named(kind), kinds_=[kind, other.kind])
 
     def _times(self) -> Asked | None:
         several = [k for k, rows in self._at.items() if len(rows) > 1]
@@ -206,7 +223,7 @@ class Asker:
             return None
         rows = self._at[kind]
         spans = tuple(_seen(self._event(r), kind) for r in rows)
-        return Asked("times", phrase("times", self._n(), a=a(kind)), str(len(rows)), tuple(rows), spans, is_held_out(kind))
+        return Asked("times", phrase("times", self._n(), a=a(kind)), str(len(rows)), tuple(rows), spans, named(kind), is_held_out(kind))
 
     def _absent(self) -> Asked | None:
         kind = self._missing()
@@ -215,7 +232,7 @@ class Asker:
         form = str(self.rng.choice(["when", "direction", "count", "colour-beside", "shape-beside", "text-beside", "after"]))
         given = {"shape": str(self.rng.choice(SHAPES)), "colour": str(self.rng.choice(list(COLOURS)))}
         text = phrase(form, self._n(), the=the(kind), b=the(kind), many=many(kind), **given)
-        return Asked("absent", text, ABSENT, (), (), is_held_out(kind))
+        return Asked("absent", text, ABSENT, (), (), named(kind), is_held_out(kind))
 
 
 def _first(event: Event, kind: Kind) -> Thing:

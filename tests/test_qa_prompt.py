@@ -68,6 +68,9 @@ def test_a_reply_can_only_point_at_rows_and_times_come_from_them() -> None:
     assert spoken("[9] red", rows) == "red"
     assert [r.place for r in pointed("[2][1][2][7]", rows)] == [1, 3]
     assert spoken("none", rows) == NOT_THERE == spoken("", rows)
-    assert spoken("no", rows) == "no"
+    assert spoken("red circle none", rows) == NOT_THERE
+    assert spoken("red circle no", rows) == "red circle no"
+    assert spoken("star [2] star red", rows) == "star red [1] 3:20-3:21"
+    assert spoken("star [2]", rows) == "star [1] 3:20-3:21"
     assert spoken("[1][2]", rows, counts=True) == "2 times: [3] 1:05-1:07, [1] 3:20-3:21"
     assert spoken("[1]", rows) == "[3] 1:05-1:07"

@@ -49,9 +49,9 @@ def _is_right(question: WorldQuestion, answer: Answer, truth: Sequence[TimeSpan]
         return len(found) == len(truth) == len(spans)
     if question.answer == "no" and not answer.found:  # "not in the footage" is a way to say no
         return True
-    return said(answer.text) == question.answer.lower()
+    return f" {said(answer.text)}".endswith(f" {question.answer.lower()}")
 
 
 def said(text: str) -> str:
-    """The words of an answer without its citations, in lower case."""
+    """The words of an answer without its citations, in lower case; it may name what was asked about before it answers ("star red")."""
     return MARK.sub("", _CITED.sub("", text)).strip(" .,:").lower()

@@ -109,13 +109,14 @@ def pointed(reply: str, rows: Sequence[Row]) -> list[Row]:
 def spoken(reply: str, rows: Sequence[Row], *, counts: bool = False) -> str:
     """A reply as people read it: its words, then what it points at, by place in the evidence and with the evidence's own time.
 
+    What stands after the last mark is the answer; what stands before the first only says what was looked for.
     counts: the question is how many times; the number of marks is the answer.
     """
-    words = MARK.sub("", reply).strip()
     cited = pointed(reply, rows)
-    if (not words and not cited) or words == ABSENT:
+    words = reply[reply.rfind("]") + 1 :].strip() or MARK.sub("", reply).strip()
+    if not cited and words.split()[-1:] in ([], [ABSENT]):
         return NOT_THERE
     marks = ", ".join(f"[{row.place}] {clock_words(row.span.start_s)}-{clock_words(row.span.end_s)}" for row in cited)
-    if counts and not words:
+    if counts and cited:
         return f"{len(cited)} {'time' if len(cited) == 1 else 'times'}: {marks}"
     return f"{words} {marks}".strip()
