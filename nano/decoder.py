@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from nano import TOWER, VLM
 from nano.labels import LETTER_IDS, PATCH_SIZES
 from nano.phrases import Q_KINDS, a, many, number_word, the
 from nano.prompt import ASSISTANT, BEGIN, END, LEVELS, USER, answer_words, row_words
@@ -49,7 +50,7 @@ _PIECES = re.compile(r"<[^>\s]+>|\[\d+\]|\w+|[^\w\s]")
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
-    steps: int = 1600
+    steps: int = 9000
     tokens: int = 6400
     """Of a batch, about: 8 to 32 contexts."""
     questions: int = 8
@@ -288,10 +289,10 @@ def logits_of(vlm: Any, batch: dict[str, Any]) -> Any:
 
 def shape_of(rng: np.random.Generator, share: float, config: DecoderConfig) -> tuple[int, int, int]:
     """(rows, frames, level) of a batch: frames and rows grow as training goes on (share 0..1)."""
-    most_rows = 1 if share < 0.65 else 2 if share < 0.8 else 4
+    most_rows = 1 if share < 0.4 else 2 if share < 0.6 else 4 if share < 0.8 else 6
     fine_first = np.array(config.levels) ** 0.3
     level = int(rng.choice(config.levels, p=fine_first / fine_first.sum()))
-    rows, frames = int(rng.integers(1, most_rows + 1)), int(rng.integers(1, (FRAMES if share > 0.1 else 1) + 1))
+    rows, frames = int(rng.integers(1, most_rows + 1)), int(rng.integers(1, (FRAMES if share > 0.02 else 1) + 1))
     if rng.random() < 0.3:
         rows = 1
     while rows * frames * level > config.max_tokens:
@@ -350,9 +351,13 @@ def start_from_heads(vlm: Any, heads: dict[str, Any], tokenizer: Any, mean: Any)
 
 
 def load_tower(folder: Path) -> tuple[Any, dict[str, Any]]:
-    """The trained SigLIP and the weights of its training heads."""
+    """The trained SigLIP and the weights of its training heads; without a state in the folder the shipped tower, which has no heads."""
     import torch
+    from transformers import SiglipModel
 
+    if not (folder / "tower.pt").exists():
+        shipped = SiglipModel.from_pretrained(TOWER, dtype=torch.float32, local_files_only=True)
+        return shipped.eval().requires_grad_(False), {}
     kept = torch.load(folder / "tower.pt", weights_only=True)
     model = make_siglip(len(make_tokenizer()))
     model.load_state_dict(kept["model"])
@@ -390,7 +395,10 @@ def _train(rank: int, workers: int, meeting: Path, folder: Path, config: Decoder
     siglip, heads = load_tower(folder)
     vlm = make_vlm(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"))
     bank = Bank.kept(folder, siglip.vision_model, "train", config.events, config.seed)
-    start_from_heads(vlm, heads, tokenizer, torch.from_numpy(bank.tokens[64][:200].astype(np.float32).mean((0, 1, 2))))
+    if heads:
+        start_from_heads(vlm, heads, tokenizer, torch.from_numpy(bank.tokens[64][:200].astype(np.float32).mean((0, 1, 2))))
+    else:
+        vlm.load_state_dict(type(vlm).from_pretrained(VLM, dtype=torch.float32, local_files_only=True).state_dict())
     unseen = Bank.kept(folder, siglip.vision_model, "val", 300, config.seed + 1)
     weights = [*vlm.model.text_model.parameters(), *vlm.model.connector.parameters()]
     optimizer = torch.optim.AdamW(weights, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.02)

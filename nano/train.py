@@ -1,6 +1,6 @@
 """Train nano from nothing: `python -m nano.train WORK`. Stopped at any time, the same command goes on where it was.
 
-Draws its own data; needs no network and no accelerator. On two cores it takes about two hours.
+Draws its own data; needs no network and no accelerator. On two cores the tower takes half an hour, the decoder two hours.
 """
 
 import argparse
@@ -26,13 +26,15 @@ def main() -> None:
     parser.add_argument("--levels", type=int, nargs="+", default=list(DecoderConfig().levels), help="tokens a frame that are trained on")
     parser.add_argument("--name", default="decoder", help="of the decoder's state, to train several on one tower")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop the decoder after so many, state kept")
+    parser.add_argument("--further", action="store_true", help="begin with the shipped checkpoints and train the decoder alone")
     parser.add_argument("--tower", type=Path, default=TOWER, help="where the finished SigLIP goes")
     parser.add_argument("--vlm", type=Path, default=VLM, help="where the finished SmolVLM goes")
     given = parser.parse_args()
     if any(name not in os.environ for name in ALLOCATOR):  # read once, when a process starts
         os.execve(sys.executable, [sys.executable, "-m", "nano.train", *sys.argv[1:]], os.environ | ALLOCATOR)
     given.work.mkdir(parents=True, exist_ok=True)
-    train_tower(given.work, replace(TowerConfig(), steps=given.tower_steps), say=_say)
+    if not given.further:
+        train_tower(given.work, replace(TowerConfig(), steps=given.tower_steps), say=_say)
     config = replace(DecoderConfig(), steps=given.decoder_steps, levels=tuple(given.levels))
     train_decoder(given.work, config, name=given.name, until=given.minutes * 60)
     export(given.work, given.tower, given.vlm, decoder=given.name)
