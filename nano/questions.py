@@ -229,9 +229,9 @@ class Asker:
         kind = self._missing()
         if kind is None:
             return None
-        form = str(self.rng.choice(["when", "direction", "count", "colour-beside", "shape-beside", "text-beside", "after"]))
+        form = str(self.rng.choice(["when", "direction", "count", "times", "colour-beside", "shape-beside", "text-beside", "after"]))
         given = {"shape": str(self.rng.choice(SHAPES)), "colour": str(self.rng.choice(list(COLOURS)))}
-        text = phrase(form, self._n(), the=the(kind), b=the(kind), many=many(kind), **given)
+        text = phrase(form, self._n(), a=a(kind), the=the(kind), b=the(kind), many=many(kind), **given)
         return Asked("absent", text, ABSENT, (), (), named(kind), is_held_out(kind))
 
 
