@@ -48,7 +48,7 @@ class NeedleRun:
 def run_needle(run: NeedleRun) -> Report:
     """Five needles a length; each is asked for four or five times, with questions that need the very moment."""
     marks: dict[tuple[float, float], list[Marked]] = {}
-    costs = []
+    costs, started = [], time.perf_counter()
     for hours in run.hours:
         library = open_nano(run.folder / f"library-{hours:.3g}h")
         begun = time.perf_counter()
@@ -66,7 +66,9 @@ def run_needle(run: NeedleRun) -> Report:
             "memory on disk": f"{on_disk / 1e6:.1f} MB", "seconds a question": round(asked_s / max(1, count), 2),
             "peak memory so far": f"{_peak_mb():.0f} MB",
         })  # fmt: skip
-    return _report(run, marks, costs)
+    report = _report(run, marks, costs)
+    report.begun = started
+    return report
 
 
 def _asked(examined: Examined, depth: float, kind: Kind) -> list[Marked]:

@@ -23,7 +23,7 @@ class Report:
     name: str
     """The verb: "eval world"."""
     config: Mapping[str, Any]
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, Any]] = ()
     """One a question and method: what was asked, answered and true."""
     tables: list[tuple[str, Sequence[Mapping[str, Any]]]] = field(default_factory=list)
     curve: Mapping[str, Sequence[tuple[float, Interval]]] = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """`footage eval set`: the field's own sets, from a folder on this machine, through the same ask() that users call."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,14 @@ def run_set(library: Library, name: str, folder: Path, *, limit: int = 0) -> Rep
     Raises:
         ConfigError: no such set, or a folder that is not laid out like it.
     """
-    found = read_set(name, folder)
+    begun, found = time.perf_counter(), read_set(name, folder)
     items = found.items[:limit] if limit else found.items
     answers = {item.id: _ask(library, item) for item in items}
     rows = [{"id": i.id, "video": str(i.video), "question": i.question, "truth": i.answer, "reply": answers[i.id].text,
              "spans": [str(m.span) for m in answers[i.id].citations]} for i in items]  # fmt: skip
     report = Report("eval set", {"set": name, "folder": folder, "questions": len(items), "videos missing": len(found.missing),
                                  "model": library.settings.ask.model, "encoder": library.encoder.id}, rows)  # fmt: skip
+    report.begun = begun
     if any(item.choices or item.answer for item in items):
         report.table(f"{name}: answers", _answers(items, answers))
     if any(item.spans and not item.choices for item in items):

@@ -42,8 +42,9 @@ def run_world(run: WorldRun) -> Report:
         "footage": ours, **{f"given, {level} tokens": given(level) for level in LEVELS}, "footage, 4 tokens": planned(4),
         "uniform 8 frames": uniform(8), "last 8 frames": last(8), "retrieval only": retrieval_only,
     }  # fmt: skip
+    report = Report("eval world", asdict(run))
     marks = examine(run, methods)
-    report = Report("eval world", asdict(run), [_row(m) for m in marks])
+    report.rows = [_row(m) for m in marks]
     report.table("by kind", [_by_kind(marks, name) for name in methods])
     seen = [m for m in marks if not m.question.held_out]
     new = [m for m in marks if m.question.held_out]
@@ -67,7 +68,7 @@ def run_world(run: WorldRun) -> Report:
 
 def run_moments(run: WorldRun) -> Report:
     """Recall of the right interval and temporal IoU, by how many frames may be read; the selectors next to each other."""
-    report = Report("eval moments", asdict(run), [])
+    report = Report("eval moments", asdict(run))
     curves: dict[str, list[tuple[float, Interval]]] = {}
     rows: list[dict[str, Any]] = []
     for examined in filmed(run):
@@ -99,8 +100,9 @@ def run_moments(run: WorldRun) -> Report:
 
 def run_abstain(run: WorldRun) -> Report:
     """The same questions with the evidence there and with it cut out: does it still answer?"""
+    report = Report("eval abstain", asdict(run))
     marks = examine(run, {"whole": ours, "cut out": cut_out}, lambda q: bool(q.spans) and q.kind not in ("existence", "times"))
-    report = Report("eval abstain", asdict(run), [_row(m) for m in marks])
+    report.rows = [_row(m) for m in marks]
     rows = []
     for name in ("whole", "cut out"):
         own = [m for m in marks if m.method == name]
