@@ -1,51 +1,30 @@
 """The decoder: a small SmolVLM that answers over compressed evidence, trained on the frozen tower's tokens.
 
 Matryoshka levels: "Matryoshka Multimodal Models" (2024) averages a grid of tokens into nested sizes; so do we, and draw one size a
-batch. One context carries several questions: each attends to the evidence and to itself only, so that the evidence is read once.
+batch.
 """
 
 import math
-import pickle
-import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nano import TOWER, VLM
+from nano.bank import FRAMES, Bank
+from nano.contexts import IGNORED, Contexts, collate
 from nano.labels import LETTER_IDS, PATCH_SIZES
-from nano.phrases import Q_KINDS, a, many, number_word, the
-from nano.prompt import ASSISTANT, BEGIN, END, LEVELS, USER, answer_words, row_words
-from nano.questions import Asker
-from nano.scene import Event, Shot, make_noise, sample_event
+from nano.phrases import Q_KINDS
+from nano.prompt import LEVELS
 from nano.tokenizer import make_tokenizer
-from nano.tower import HEADS, LAYERS, WIDTH, make_siglip, normal
-from nano.words import COLOURS, DIRECTIONS, NUMBERS, SHAPES
+from nano.tower import HEADS, LAYERS, WIDTH, make_siglip
+from nano.words import COLOURS, NUMBERS, SHAPES
 
-FRAMES = 4
-ONE_ROW = (
-    "existence",
-    "existence",
-    "colour",
-    "shape",
-    "count",
-    "direction",
-    "direction",
-    "text",
-    "text",
-    "when",
-    "times",
-    "order",
-    "absent",
-    "absent",
-)
-IGNORED = -100
 WORDS_OF = {"colour": list(COLOURS), "shape": list(SHAPES), "letter": list(LETTER_IDS), "alike": NUMBERS[1:6]}
 """The words that a patch label's classes are, in order."""
-_PIECES = re.compile(r"<[^>\s]+>|\[\d+\]|\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,197 +60,6 @@ def make_vlm(vocabulary: int, image_id: int) -> Any:
         vision_config=vision, text_config=text, image_token_id=image_id, scale_factor=1, pad_token_id=0, tie_word_embeddings=True
     )
     return SmolVLMForConditionalGeneration(config)
-
-
-# ---- the bank: events with the tower's tokens of a few of their frames
-
-
-@dataclass(slots=True)
-class Bank:
-    """events[n] with tokens[level][n] (FRAMES, level, D) float16 of its frames at times_s[n] (FRAMES,); None is an empty stretch."""
-
-    events: list[Event | None]
-    times_s: Any
-    tokens: dict[int, Any]
-
-    @classmethod
-    def make(cls, tower: Any, split: str, count: int, seed: int) -> "Bank":
-        """Rendered anew and passed through the tower."""
-        import torch
-
-        from nano.tower import _worn
-
-        rng = np.random.default_rng([seed, 99])
-        noise = make_noise(rng)
-        shots = [Shot.sample(rng, noise) for _ in range(min(300, count))]
-        events: list[Event | None] = [sample_event(rng, split) if rng.random() > 0.05 else None for _ in range(count)]
-        times = np.zeros((count, FRAMES), np.float32)
-        tokens = {level: np.zeros((count, FRAMES, level, WIDTH), np.float16) for level in LEVELS}
-        for begin in range(0, count, 16):
-            pixels = []
-            for n in range(begin, min(count, begin + 16)):
-                event = events[n]
-                length_s = event.duration_s if event else 8.0
-                times[n] = (np.arange(FRAMES) + rng.uniform(0.05, 0.95, FRAMES)) / FRAMES * length_s
-                shot, at_s = shots[int(rng.integers(len(shots)))], float(rng.uniform(0, 200))
-                pixels += [_worn(shot.frame(at_s + float(t), event, float(t), int(rng.integers(16))), rng) for t in times[n]]
-            with torch.inference_mode():
-                seen = tower(normal(np.stack(pixels))).last_hidden_state
-            for level in LEVELS:
-                tokens[level][begin : begin + 16] = pooled(seen.numpy().reshape(-1, FRAMES, 64, WIDTH), level)
-        return cls(events, times, tokens)
-
-    @classmethod
-    def kept(cls, folder: Path, tower: Any, split: str, count: int, seed: int) -> "Bank":
-        """The same, kept in a folder, so that training goes on at once."""
-        path = folder / f"bank-{split}-{count}-{seed}.pickle"
-        if not path.exists():
-            bank = cls.make(tower, split, count, seed)
-            with path.open("wb") as file:
-                pickle.dump((bank.events, bank.times_s, bank.tokens), file, protocol=5)
-            return bank
-        with path.open("rb") as file:
-            return cls(*pickle.load(file))
-
-
-def pooled(tokens: Any, level: int) -> Any:
-    """(..., 64, D) of an 8 x 8 grid to (..., level, D) by averaging squares of it."""
-    side, shape = math.isqrt(level), tokens.shape[:-2]
-    squares = tokens.reshape(*shape, side, 8 // side, side, 8 // side, WIDTH)
-    return squares.mean((-4, -2)).reshape(*shape, level, WIDTH)
-
-
-def visible(event: Event | None, times_s: Sequence[float]) -> Event | None:
-    """The part of an event that frames at these times show; a motion that one frame alone shows is none."""
-    if event is None:
-        return None
-    things = []
-    for thing in event.things:
-        seen = sum(thing.start_s <= t < thing.end_s for t in times_s)
-        if seen:
-            things.append(thing if seen > 1 else replace(thing, motion="unknown"))
-    return replace(event, things=tuple(things)) if things or event.sign else None
-
-
-def caption(event: Event | None) -> str:
-    """What a row of evidence shows, from left to right and, in a sequence, from first to last."""
-    if event is None:
-        return "shows nothing"
-    counts = event.counts()
-    parts = []
-    for thing in event.things if event.form == "sequence" else sorted(event.things, key=lambda t: (t.x, t.y)):
-        count = counts.pop(thing.kind, 0)
-        if count:
-            moves = f" moves {thing.motion}" if count == 1 and thing.motion in DIRECTIONS else ""
-            parts.append((a(thing.kind) if count == 1 else f"{number_word(count)} {many(thing.kind)}") + moves)
-    if event.sign:
-        parts.append(the(event.sign.text))
-    return "shows " + " , ".join(parts)
-
-
-# ---- contexts: evidence read once, several questions and captions hanging from it
-
-
-@dataclass(slots=True)
-class Context:
-    ids: list[int]
-    branch: list[int]
-    """0: evidence; n: the n-th question or caption."""
-    attach: list[int]
-    """A branch sees this much of the evidence."""
-    place: list[int]
-    labels: list[int]
-    visual: Any
-    """(V, D): in the order of the image marks."""
-    kinds: list[tuple[str, int]]
-    """(kind, branch) of every question."""
-
-
-class Contexts:
-    """Builds contexts from a bank, at random."""
-
-    def __init__(self, bank: Bank, split: str, seed: int, tokenizer: Any) -> None:
-        self._bank, self._split, self._rng, self._tokenizer = bank, split, np.random.default_rng([seed, 55]), tokenizer
-        self._words: dict[str, list[int]] = {}
-
-    def one(self, rows: int, frames: int, level: int, questions: int, kinds: Sequence[str] = Q_KINDS) -> Context:
-        rng = self._rng
-        picked = rng.choice(len(self._bank.events), rows, replace=False)
-        events, visuals, starts = [], [], []
-        made = Context(self._ids(f"{BEGIN} {USER}"), [], [], [], [], None, [])
-        begin_s, ends = float(rng.uniform(0, 30)), []
-        gap_s = float(np.exp(rng.uniform(np.log(5), np.log(3000))))
-        for number, n in enumerate(picked, 1):
-            event, shown = self._bank.events[n], np.sort(rng.choice(FRAMES, frames, replace=False))
-            times = self._bank.times_s[n][shown]
-            events.append(visible(event, times.tolist()))
-            seen = self._bank.tokens[level][n][shown]
-            if frames > 1 and rng.random() < 0.05:  # two frames as one carrier
-                seen = np.concatenate([seen[:2].astype(np.float32).mean(0, keepdims=True), seen[2:]])
-                events[-1] = visible(event, [float(times.mean())]) if event and event.form == "sequence" else events[-1]
-            visuals.append(seen.reshape(-1, WIDTH))
-            starts.append(begin_s + float(times[0]))
-            made.ids += self._ids(row_words(number, starts[-1], begin_s + float(times[-1]) + 1, [level] * len(seen)))
-            ends.append(len(made.ids))
-            begin_s += float(times[-1]) + 2 + float(rng.exponential(gap_s))
-        made.visual = np.concatenate(visuals)
-        size = len(made.ids)
-        made.branch, made.attach, made.place = [0] * size, [size] * size, list(range(size))
-        made.labels = [IGNORED] * size
-        asker = Asker(events, rng, self._split)
-        if kinds is Q_KINDS and rows == 1:
-            kinds = ONE_ROW
-        for _ in range(3 * questions):
-            kind = str(kinds[int(rng.integers(len(kinds)))])
-            asked = asker.ask(kind)
-            if asked is not None and len(made.kinds) < questions:
-                said = self._ids(answer_words(asked)) + self._ids(END)
-                self._hang(made, size, self._ids(f"{asked.text} {END} {BEGIN} {ASSISTANT}"), said)
-                made.kinds.append((kind, made.branch[-1]))
-        if rng.random() < 0.5:
-            for end, event in zip(ends, events, strict=True):
-                first, *rest = self._ids(caption(event)) + self._ids(END)
-                self._hang(made, end, [first], rest)
-        return made
-
-    def _hang(self, made: Context, attach: int, given: list[int], said: list[int]) -> None:
-        """A branch: `given` is read, `said` is learned."""
-        ids, number = given + said, max(made.branch) + 1
-        made.ids += ids
-        made.branch += [number] * len(ids)
-        made.attach += [attach] * len(ids)
-        made.place += range(attach, attach + len(ids))
-        made.labels += [IGNORED] * (len(given) - 1) + said + [IGNORED]  # the label of a token is the token after it
-
-    def _ids(self, text: str) -> list[int]:
-        """As the tokenizer would, piece by piece from memory: it works word by word, and most words come again and again."""
-        found: list[int] = []
-        for piece in _PIECES.findall(text):
-            if piece not in self._words:
-                self._words[piece] = self._tokenizer(piece, add_special_tokens=False)["input_ids"]
-            found += self._words[piece]
-        return found
-
-
-def collate(contexts: Sequence[Context]) -> dict[str, Any]:
-    """ids, place, labels (B, T), mask (B, 1, T, T) bool, visual (V, D) and image places."""
-    import torch
-
-    size = max(len(c.ids) for c in contexts)
-    ids, place = np.zeros((len(contexts), size), np.int64), np.zeros((len(contexts), size), np.int64)
-    labels, branch = np.full((len(contexts), size), IGNORED), np.full((len(contexts), size), -1)
-    attach = np.zeros((len(contexts), size), np.int64)
-    for n, c in enumerate(contexts):
-        k = len(c.ids)
-        ids[n, :k], place[n, :k], labels[n, :k], branch[n, :k], attach[n, :k] = c.ids, c.place, c.labels, c.branch, c.attach
-    t = torch.arange(size)
-    b, at = torch.from_numpy(branch), torch.from_numpy(attach)
-    same = b[:, :, None] == b[:, None, :]
-    evidence = (b[:, None, :] == 0) & (t[None, None, :] < at[:, :, None])
-    mask = (t[:, None] >= t[None, :]) & (same | evidence)
-    visual = torch.from_numpy(np.concatenate([c.visual for c in contexts])).float()
-    return {"ids": torch.from_numpy(ids), "place": torch.from_numpy(place), "labels": torch.from_numpy(labels),
-            "mask": mask[:, None], "visual": visual, "branch": b}  # fmt: skip
 
 
 def logits_of(vlm: Any, batch: dict[str, Any]) -> Any:

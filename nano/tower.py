@@ -69,7 +69,7 @@ class Frames:
         event = sample_event(rng, self._split) if rng.random() > 0.03 else None
         event_s = float(rng.uniform(0, event.duration_s)) if event else 0.0
         pixels = shot.frame(at_s, event, event_s, int(rng.integers(16)))
-        return _worn(pixels, rng), labels_of(event, event_s, shot.sway(at_s))
+        return worn(pixels, rng), labels_of(event, event_s, shot.sway(at_s))
 
     def practice(self) -> tuple[np.ndarray, labels.Labels]:
         """A frame crowded with shapes and letters: ten times as much to learn from as a frame of the world."""
@@ -93,7 +93,7 @@ class Frames:
             pixels = canvas.astype(np.uint8)
             for name in ("letter", "left"):
                 made.patches[name] += labels_of(Event(1.0, (), sign), 0.0, (0.0, 0.0)).patches[name]
-        return _worn(pixels, rng), made
+        return worn(pixels, rng), made
 
     def some(self, count: int) -> np.ndarray:
         """(count, S, S, 3) practice frames."""
@@ -117,7 +117,7 @@ class Frames:
             }
 
 
-def _worn(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def worn(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """As a codec would leave it: most training frames pass through JPEG at some quality."""
     if rng.random() < 0.3:
         return pixels

@@ -10,7 +10,9 @@ import pytest
 from footage.questions import Question
 from footage.timespan import TimeSpan
 from memory.encoders.dual import DualEncoder
-from nano.decoder import Bank, Context, Contexts, DecoderConfig, collate, logits_of, make_vlm, pooled, train_decoder, visible
+from nano.bank import Bank, pooled, visible
+from nano.contexts import Context, Contexts, collate
+from nano.decoder import DecoderConfig, logits_of, make_vlm, train_decoder
 from nano.export import export
 from nano.labels import PATCH_SIZES, labels_of
 from nano.phrases import Sight, lexicon
