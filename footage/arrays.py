@@ -3,6 +3,7 @@
 All shared arrays are numpy on the CPU; torch and devices stay inside encoders and answerers.
 """
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,3 +27,15 @@ def frozen(array: AnyArray) -> AnyArray:
 def shape_text(array: AnyArray) -> str:
     """uint8(8, 240, 320, 3), for `__repr__`: the shape, never the data."""
     return f"{array.dtype}{array.shape}"
+
+
+def is_square_grid(tokens: int) -> bool:
+    """So many tokens are a square that can be halved in both directions."""
+    side = math.isqrt(tokens)
+    return tokens > 1 and side * side == tokens and side % 2 == 0
+
+
+def halved(tokens: AnyArray) -> AnyArray:
+    """(K, D) of a square grid to (K / 4, D), each token the mean of a 2 x 2 square."""
+    side = math.isqrt(len(tokens))
+    return tokens.reshape(side // 2, 2, side // 2, 2, -1).mean((1, 3)).reshape(len(tokens) // 4, -1)

@@ -88,3 +88,10 @@ def subtract(whole: TimeSpan, parts: Iterable[TimeSpan], *, slack_s: float = 1e-
     if whole.end_s - at > slack_s:
         left.append(TimeSpan(at, whole.end_s))
     return tuple(left)
+
+
+def clock_words(time_s: float) -> str:
+    """1:02:05 or 12:05: a time in whole seconds, as prompts and short answers say it."""
+    whole = int(time_s)
+    hours, minutes, seconds = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

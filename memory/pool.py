@@ -3,14 +3,13 @@
 "Matryoshka Multimodal Models" (Cai et al., 2024) nests levels this way; models trained on such levels read any of them.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from footage import Carrier
-from footage.arrays import AnyArray
+from footage.arrays import halved, is_square_grid
 from memory.merge import MeanMerger
 
 
@@ -31,14 +30,6 @@ class PoolMerger:
 def pooled(carrier: Carrier, at_most: int) -> Carrier:
     """The same carrier at the finest level of at most so many tokens."""
     tokens = carrier.tokens.astype(np.float32)
-    while len(tokens) > at_most and (halved := _halved(tokens)) is not None:
-        tokens = halved
+    while len(tokens) > at_most and is_square_grid(len(tokens)):
+        tokens = halved(tokens)
     return replace(carrier, tokens=tokens.astype(np.float16))
-
-
-def _halved(tokens: AnyArray) -> AnyArray | None:
-    """(K, D) of a square grid to (K / 4, D); None where it is none or cannot be halved."""
-    side = math.isqrt(len(tokens))
-    if side * side != len(tokens) or side % 2:
-        return None
-    return tokens.reshape(side // 2, 2, side // 2, 2, -1).mean((1, 3)).reshape(len(tokens) // 4, -1)

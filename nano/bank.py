@@ -1,5 +1,6 @@
 """The bank: events with the frozen tower's tokens of a few of their frames, which the decoder trains on."""
 
+import hashlib
 import math
 import pickle
 from collections.abc import Sequence
@@ -54,8 +55,9 @@ class Bank:
 
     @classmethod
     def kept(cls, folder: Path, tower: Any, split: str, count: int, seed: int) -> "Bank":
-        """The same, kept in a folder, so that training goes on at once."""
-        path = folder / f"bank-{split}-{count}-{seed}.pickle"
+        """The same, kept in a folder, so that training goes on at once; another tower gets a bank of its own."""
+        which = hashlib.blake2b(tower.post_layernorm.weight.detach().numpy().tobytes(), digest_size=4).hexdigest()
+        path = folder / f"bank-{which}-{split}-{count}-{seed}.pickle"
         if not path.exists():
             bank = cls.make(tower, split, count, seed)
             with path.open("wb") as file:

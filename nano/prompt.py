@@ -6,18 +6,12 @@ The answer says what it looks for, points and speaks: `star [2] star red`. Where
 
 from collections.abc import Sequence
 
+from footage.timespan import clock_words
 from nano.questions import ABSENT, Asked
 
 LEVELS = (64, 16, 4, 1)
 """Tokens a frame: all of an 8 x 8 grid, and means of 2 x 2, 4 x 4 and 8 x 8 of them."""
 BEGIN, USER, ASSISTANT, END, IMAGE = "<|im_start|>", "user", "assistant", "<end_of_utterance>", "<image>"
-
-
-def clock_words(time_s: float) -> str:
-    """1:02:05 or 12:05"""
-    whole = int(time_s)
-    hours, minutes, seconds = whole // 3600, whole // 60 % 60, whole % 60
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 def row_words(number: int, start_s: float, end_s: float, tokens: Sequence[int]) -> str:

@@ -212,22 +212,10 @@ class Heads:
         return total, told
 
 
-def _dataset(config: TowerConfig, begun: int) -> Any:
-    """Batches for a DataLoader, which draws them in a process of its own."""
-    from torch.utils.data import IterableDataset
-
-    class Drawn(IterableDataset):  # type: ignore[misc]
-        def __iter__(self) -> Iterator[dict[str, Any]]:
-            return Frames(config.seed + begun, config.shots).batches(config.batch, begun, config.steps)
-
-    return Drawn()
-
-
 def train_tower(folder: Path, config: TowerConfig, *, until: float = math.inf, say: Any = print) -> Path:
-    """Train or go on training; the state lies in folder/tower.pt, the finished checkpoint in folder/siglip."""
+    """Train or go on training; the state lies in folder/tower.pt."""
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits, normalize
-    from torch.utils.data import DataLoader
 
     torch.manual_seed(config.seed)
     tokenizer = make_tokenizer()
@@ -241,7 +229,7 @@ def train_tower(folder: Path, config: TowerConfig, *, until: float = math.inf, s
         heads.module.load_state_dict(kept["heads"])
         optimizer.load_state_dict(kept["optimizer"])
         begun = kept["step"]
-    batches = iter(DataLoader(_dataset(config, begun), batch_size=None))
+    batches = Frames(config.seed + begun, config.shots).batches(config.batch, begun, config.steps)
     if not begun:
         start_well(model, Frames(config.seed, 20).some(600))
     clock = time.monotonic()

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from footage import Carrier, TextRow, TimeSpan
+from footage.arrays import halved
 from footage.questions import Evidence
 from nano.prompt import row_words
-from qa.answerers.prompt import NOT_THERE, Row, evenly, fitted, halved, pointed, rows_of, spoken, written
+from qa.answerers.prompt import NOT_THERE, Row, evenly, fitted, pointed, rows_of, spoken, written
 
 
 def carrier(start_s: float, tokens: int = 64, value: float = 1.0) -> Carrier:

@@ -50,8 +50,8 @@ class AskConfig(_Section):
     """Reading: what a question may spend and who answers."""
 
     model: str = "auto"
-    """"none", "template", "nano", a SmolVLM checkpoint (a local folder or a hub id), or "auto": nano for what nano's encoder wrote,
-    template for the colour encoder, else none."""
+    """"none", "template", "nano", a SmolVLM checkpoint that names this library's encoder (a local folder or a hub id), or "auto": nano
+    for what nano's encoder wrote, template for the colour encoder, else none."""
     selector: str = "top-k"
     budget: Annotated[int, Field(ge=0)] = 4096
     """Visual tokens."""

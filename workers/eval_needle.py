@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from footage.errors import ConfigError
 from footage.questions import Question
 from footage.timespan import TimeSpan, clock
 from nano.phrases import a, phrase, the
@@ -22,6 +23,7 @@ from workers.eval_stats import bootstrap
 
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 HOURS = (1 / 6, 1.0, 6.0, 24.0)
+SHORTEST_H = 0.05
 METHODS: dict[str, Method] = {
     "footage": ours,
     "uniform 8 frames": uniform(8),
@@ -47,6 +49,8 @@ class NeedleRun:
 
 def run_needle(run: NeedleRun) -> Report:
     """Five needles a length; each is asked for four or five times, with questions that need the very moment."""
+    if short := [hours for hours in run.hours if hours < SHORTEST_H]:
+        raise ConfigError(f"five needles do not fit into {short[0]:g} hours", hint=f"give at least {SHORTEST_H:g} (three minutes)")
     marks: dict[tuple[float, float], list[Marked]] = {}
     costs, started = [], time.perf_counter()
     for hours in run.hours:

@@ -4,7 +4,6 @@ A row is `[2] 12:05 <frames> 12:09 [2]`: its mark and its time stand before and 
 Letters: K tokens of a frame, D their width.
 """
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from footage.arrays import AnyArray
+from footage.arrays import AnyArray, halved, is_square_grid
 from footage.questions import Evidence
 from footage.recordings import TextRow
-from footage.timespan import TimeSpan
+from footage.timespan import TimeSpan, clock_words
 
 MARK = re.compile(r"\[(\d+)\]")
 FRAMES_OF_A_ROW = 4
@@ -65,7 +64,7 @@ def fitted(rows: Sequence[Row], max_tokens: int) -> list[Row]:
     while sum(row.tokens for row in kept) > max_tokens:
         most = max(len(frame) for row in kept for frame in row.frames)
         frames = max(len(row.frames) for row in kept)
-        if most >= 16 and math.isqrt(most) ** 2 == most and math.isqrt(most) % 2 == 0:
+        if most >= 16 and is_square_grid(most):
             kept = [replace(row, frames=tuple(halved(f) if len(f) == most else f for f in row.frames)) for row in kept]
         elif frames > 1:
             kept = [replace(row, frames=tuple(evenly(row.frames, frames - 1))) for row in kept]
@@ -74,12 +73,6 @@ def fitted(rows: Sequence[Row], max_tokens: int) -> list[Row]:
         else:
             kept.remove(max((row for row in kept if row.frames), key=lambda row: row.place))
     return kept
-
-
-def halved(frame: AnyArray) -> AnyArray:
-    """(K, D) of a square grid to (K / 4, D), each token the mean of a 2 x 2 square."""
-    side = math.isqrt(len(frame))
-    return frame.reshape(side // 2, 2, side // 2, 2, -1).mean((1, 3)).reshape(len(frame) // 4, -1)
 
 
 def written(rows: Sequence[Row], image: str) -> str:
@@ -91,13 +84,6 @@ def written(rows: Sequence[Row], image: str) -> str:
 
 def _body(row: Row, image: str) -> str:
     return row.text or " ; ".join(" ".join([image] * len(frame)) for frame in row.frames)
-
-
-def clock_words(time_s: float) -> str:
-    """1:02:05 or 12:05"""
-    whole = int(time_s)
-    hours, minutes, seconds = whole // 3600, whole // 60 % 60, whole % 60
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 def pointed(reply: str, rows: Sequence[Row]) -> list[Row]:

@@ -62,11 +62,11 @@ class VlmAnswerer:
         except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
             raise ModelError(f"{folder} cannot be loaded: {error}", hint="it needs config.json, *.safetensors and a tokenizer") from error
         family = model.config.model_type
+        if family not in FAMILIES:
+            raise ModelError(f"{folder} holds a model of type {family!r}; expected one of {', '.join(FAMILIES)}")
         said = getattr(model.config, "footage", None) or {}
         if said.get("carriers") and model.config.scale_factor != 1:
             raise ModelError(f"{folder} names carriers but mixes {model.config.scale_factor} x {model.config.scale_factor} tokens into one")
-        if family not in FAMILIES:
-            raise ModelError(f"{folder} holds a model of type {family!r}; expected one of {', '.join(FAMILIES)}")
         if missing := sorted(loaded["missing_keys"]):
             raise ModelError(f"{folder} lacks {len(missing)} weights of its own model, such as {missing[0]}")
         known = {field.name for field in fields(Reading)}
