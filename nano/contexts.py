@@ -11,10 +11,14 @@ from nano.bank import FRAMES, Bank, caption, visible
 from nano.phrases import Q_KINDS
 from nano.prompt import ASSISTANT, BEGIN, END, USER, answer_words, row_words
 from nano.questions import Asker
+from nano.scene import Event
 from nano.tower import WIDTH
 
-ONE_ROW = tuple("existence existence colour shape count direction direction text text when times order absent absent".split())
-"""What one row by itself is asked about, as often as it stands here."""
+WEIGHTS = {"existence": 3, "colour": 2, "shape": 2, "count": 4, "direction": 4, "text": 4, "when": 2, "order": 5, "times": 1, "absent": 4}
+"""How often each kind is asked; some can be asked of few rows, and then are asked more."""
+FORMS = {"sign": 2.5, "sequence": 3.0}
+"""How often events of some forms are drawn, others once: letters and orders are the hardest to learn and the rarest to meet."""
+ODDS = np.array([WEIGHTS[kind] for kind in Q_KINDS]) / sum(WEIGHTS.values())
 IGNORED = -100
 _PIECES = re.compile(r"<[^>\s]+>|\[\d+\]|\w+|[^\w\s]")
 
@@ -40,46 +44,46 @@ class Contexts:
     def __init__(self, bank: Bank, split: str, seed: int, tokenizer: Any) -> None:
         self._bank, self._split, self._rng, self._tokenizer = bank, split, np.random.default_rng([seed, 55]), tokenizer
         self._words: dict[str, list[int]] = {}
+        self._empty = [n for n, event in enumerate(bank.events) if event is None]
+        shares = np.array([FORMS.get(event.form, 1.0) if event else 1.0 for event in bank.events])
+        self._odds = np.cumsum(shares / shares.sum())
 
-    def one(self, rows: int, frames: int, level: int, questions: int, kinds: Sequence[str] = Q_KINDS) -> Context:
+    def one(self, frames: int, level: int, questions: int, odds: Any = ODDS) -> Context:
+        """One row of evidence with questions about it. odds: (len(Q_KINDS),) of the kinds of question."""
         rng = self._rng
-        picked = rng.choice(len(self._bank.events), rows, replace=False)
-        events, visuals, starts = [], [], []
-        made = Context(self._ids(f"{BEGIN} {USER}"), [], [], [], [], None, [])
-        begin_s, ends = float(rng.uniform(0, 30)), []
-        gap_s = float(np.exp(rng.uniform(np.log(5), np.log(3000))))
-        for number, n in enumerate(picked, 1):
-            event, shown = self._bank.events[n], np.sort(rng.choice(FRAMES, frames, replace=False))
-            times = self._bank.times_s[n][shown]
-            events.append(visible(event, times.tolist()))
-            seen = self._bank.tokens[level][n][shown]
-            if frames > 1 and rng.random() < 0.05:  # two frames as one carrier
-                seen = np.concatenate([seen[:2].astype(np.float32).mean(0, keepdims=True), seen[2:]])
-                events[-1] = visible(event, [float(times.mean())]) if event and event.form == "sequence" else events[-1]
-            visuals.append(seen.reshape(-1, WIDTH))
-            starts.append(begin_s + float(times[0]))
-            made.ids += self._ids(row_words(number, starts[-1], begin_s + float(times[-1]) + 1, [level] * len(seen)))
-            ends.append(len(made.ids))
-            begin_s += float(times[-1]) + 2 + float(rng.exponential(gap_s))
-        made.visual = np.concatenate(visuals)
+        event, times, seen = self._row(int(np.searchsorted(self._odds, rng.random())), frames, level)
+        made = Context(self._ids(f"{BEGIN} {USER}"), [], [], [], [], seen.reshape(-1, WIDTH), [])
+        begin_s = float(np.exp(rng.uniform(0, np.log(30000))))
+        made.ids += self._ids(row_words(1, begin_s, begin_s + float(times[-1] - times[0]) + 1, [level] * len(seen)))
         size = len(made.ids)
         made.branch, made.attach, made.place = [0] * size, [size] * size, list(range(size))
         made.labels = [IGNORED] * size
-        asker = Asker(events, rng, self._split)
-        if kinds is Q_KINDS and rows == 1:
-            kinds = ONE_ROW
+        asker = Asker([event], rng, self._split, times)
         for _ in range(3 * questions):
-            kind = str(kinds[int(rng.integers(len(kinds)))])
+            kind = str(rng.choice(Q_KINDS, p=odds))
             asked = asker.ask(kind)
             if asked is not None and len(made.kinds) < questions:
                 said = self._ids(answer_words(asked)) + self._ids(END)
                 self._hang(made, size, self._ids(f"{asked.text} {END} {BEGIN} {ASSISTANT}"), said)
                 made.kinds.append((kind, made.branch[-1]))
         if rng.random() < 0.5:
-            for end, event in zip(ends, events, strict=True):
-                first, *rest = self._ids(caption(event)) + self._ids(END)
-                self._hang(made, end, [first], rest)
+            first, *rest = self._ids(caption(event)) + self._ids(END)
+            self._hang(made, size, [first], rest)
         return made
+
+    def _row(self, n: int, frames: int, level: int) -> tuple[Event | None, list[float], Any]:
+        """(what its frames show, their times in the event, (F, level, WIDTH)): some are merged, some stand among empty frames."""
+        rng, bank = self._rng, self._bank
+        event, shown = bank.events[n], np.sort(rng.choice(FRAMES, frames, replace=False))
+        times, seen = bank.times_s[n][shown].tolist(), bank.tokens[level][n][shown]
+        if frames > 1 and rng.random() < 0.05 and not (event and event.form == "sequence"):  # two frames as one carrier
+            seen = np.concatenate([seen[:2].astype(np.float32).mean(0, keepdims=True), seen[2:]])
+            times = [(times[0] + times[1]) / 2, *times[2:]]
+        event = visible(event, times)
+        if self._empty and rng.random() < 0.2:
+            blank = bank.tokens[level][int(rng.choice(self._empty)), :1]
+            seen = np.concatenate([blank, seen] if rng.random() < 0.5 else [seen, blank])
+        return event, times, seen
 
     def _hang(self, made: Context, attach: int, given: list[int], said: list[int]) -> None:
         """A branch: `given` is read, `said` is learned."""

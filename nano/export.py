@@ -28,7 +28,7 @@ def export(work: Path, tower: Path, vlm: Path, *, decoder: str = "decoder") -> N
     copy_tower(siglip.vision_model, model.model.vision_model)
     model.config.footage = {
         "carriers": f"siglip-{tower.name}-{SIDE}@1-{fingerprint(tower)}", "instructed": False, "max_visual_tokens": 400, "one_by_one": True,
-        "max_new_tokens": 24, "warning": WARNING,
+        "aloud": True, "max_new_tokens": 32, "warning": WARNING,
     }  # fmt: skip
     _save(model, tokenizer, vlm)
 

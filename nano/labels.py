@@ -10,7 +10,7 @@ import numpy as np
 
 from nano import draw
 from nano.phrases import Sight
-from nano.scene import PITCH, Event
+from nano.scene import PITCH, Event, cell
 from nano.words import COLOURS, LETTERS, SHAPES, kinds
 
 P = 8
@@ -20,11 +20,12 @@ SHAPE_IDS = {name: n + 1 for n, name in enumerate(SHAPES)}
 LETTER_IDS = {name: n + 1 for n, name in enumerate(LETTERS)}
 UNSURE = -100
 PATCH_SIZES = {
-    "colour": len(COLOURS) + 1, "shape": len(SHAPES) + 1, "letter": len(LETTERS) + 1, "centre": 2, "left": len(LETTERS) + 1, "alike": 6,
-    "column": 9, "row": 9,
+    "colour": len(COLOURS) + 1, "shape": len(SHAPES) + 1, "letter": len(LETTERS) + 1, "centre": 2, "edge": 4, "alike": 6,
+    "column": P + 1, "row": P + 1,
 }  # fmt: skip
-"""Classes of each patch label; 0 is none. left: the letter in the patch before this letter; alike: how many of this kind are there,
-up to five; column, row: where the thing's centre lies, from 1. With these, reading, counting and following are a look at one token."""
+"""Classes of each patch label; 0 is none. edge: first letter of a sign, one inside, last; alike: how many of this kind are there,
+up to five; column, row: where the thing's centre, or the letter, lies, from 1. So reading, counting and following are one look each."""
+LETTER_LABELS = ("letter", "edge", "column", "row")
 KINDS = len(COLOURS) * len(SHAPES)
 PLACES = 8
 POOLED = KINDS + (len(COLOURS) + len(SHAPES)) * 2 * PLACES + len(COLOURS) * 5
@@ -81,8 +82,9 @@ def labels_of(event: Event | None, at_s: float, sway: tuple[float, float]) -> La
         for k, letter in enumerate(sign.text):
             column, row = int((sign.x + k * PITCH) // PATCH), int(sign.y // PATCH)
             if 0 <= column < P and 0 <= row < P:
-                patches["letter"][row, column] = LETTER_IDS[letter]
-                patches["left"][row, column] = LETTER_IDS[sign.text[k - 1]] if k else 0
+                edge = 1 if k == 0 else 3 if k == len(sign.text) - 1 else 2
+                for name, label in zip(LETTER_LABELS, (LETTER_IDS[letter], edge, column + 1, row + 1), strict=True):
+                    patches[name][row, column] = label
     return Labels({k: v.ravel() for k, v in patches.items()}, pooled, Sight.of(event, at_s))
 
 
@@ -96,7 +98,7 @@ def _own(owner: Any, mask: Any, place: tuple[float, float], sway: tuple[float, f
 
 def _facts(pooled: Any, patches: dict[str, Any], thing: Any, x: float, y: float) -> tuple[int, int]:
     """Mark one thing in the whole frame and in its quarter; returns its column and row, from 1."""
-    column, row = (int(np.clip(v // PATCH, 0, P - 1)) for v in (x, y))
+    column, row = cell(x, y)
     patches["centre"][row, column] = 1
     c, s = COLOUR_IDS[thing.colour] - 1, SHAPE_IDS[thing.shape] - 1
     quarter = 1 + 2 * (row >= P // 2) + (column >= P // 2)

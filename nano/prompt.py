@@ -1,7 +1,9 @@
 """How evidence and a question become one row of tokens, in training exactly as in answering.
 
 A row of evidence is written `[2] 12:05 <frame>; <frame> 12:09 [2]`: its mark and its time stand before and after its frames.
-The answer says what it looks for, points and speaks: `star [2] star red`. Where nothing shows it: `star none`.
+The answer says what it finds, points and speaks: `star [2] star red` where the star's colour is asked for, `star red [2] yes` where a red
+star is. Where nothing shows it: `star blue ; none`, or `star ; none`. What takes more than one look is worked out aloud first, before a
+semicolon: `star red [1] red star b t red star g t ; right`. Signs are spelled, each letter after its column: `sign [1] c e c S d U e N`.
 """
 
 from collections.abc import Sequence
@@ -21,14 +23,18 @@ def row_words(number: int, start_s: float, end_s: float, tokens: Sequence[int]) 
 
 
 def answer_words(asked: Asked) -> str:
-    """What the model is taught to say: what is asked about, where it is, and about most things once more what it is.
+    """What the model is taught to say: what it finds, where that is, and about most things once more what it is.
 
-    A token finds what is like itself with one look, so saying "star" before "red" makes the star's own colour the next thing to say.
+    A token finds what is like itself with one look, so saying "star" first makes the star's own colour the next thing to say; whether
+    that is the colour asked about is then a comparison of two words.
     """
     if not asked.rows:
-        return f"{asked.about} {asked.answer or ABSENT}"
-    marks = "".join(f"[{row + 1}]" for row in asked.rows)
+        return f"{asked.about} ; {asked.answer or ABSENT}"
+    marks = "".join(f"[{row + 1}]" for row in dict.fromkeys(asked.rows))
     if asked.kind in ("when", "times"):
         return f"{asked.about} {marks}"
-    again = "" if asked.kind in ("text", "order") else asked.about
-    return f"{asked.about} {marks} {again} {asked.answer}"
+    if asked.kind == "text":
+        return f"{asked.about} {marks} {asked.workings}"
+    if asked.kind == "existence":
+        return f"{asked.about} {marks} {asked.answer}"
+    return f"{asked.about} {marks} {asked.workings or asked.about} {asked.answer}"

@@ -151,6 +151,12 @@ def write(frame: draw.Picture, sign: Sign) -> None:
         draw.paint(frame, draw.glyph_mask(letter, sign.font), sign.ink, sign.x + k * PITCH, sign.y)
 
 
+def cell(x: float, y: float) -> tuple[int, int]:
+    """(column, row) of the patch grid, from 0; what lies outside counts to its edge."""
+    column, row = (int(np.clip(v // PITCH, 0, draw.SIDE // PITCH - 1)) for v in (x, y))
+    return column, row
+
+
 def _folded(value: float, margin: float) -> float:
     """A straight path, reflected between the two edges."""
     span = draw.SIDE - 2 * margin
@@ -239,8 +245,8 @@ def _collide(rng: np.random.Generator, chosen: list[Kind], duration_s: float) ->
 
 
 def practice_sign(rng: np.random.Generator, row: int) -> Sign:
-    """Seven letters or digits at random, in one row of the grid."""
-    return _lettered(rng, "".join(rng.choice(list(LETTERS), 7)), row, 1.0)
+    """Two to seven letters or digits at random, in one row of the grid."""
+    return _lettered(rng, "".join(rng.choice(list(LETTERS), int(rng.integers(2, 8)))), row, 1.0)
 
 
 def _sign(rng: np.random.Generator, split: str, duration_s: float) -> Sign:

@@ -74,7 +74,8 @@ class Frames:
     def practice(self) -> tuple[np.ndarray, labels.Labels]:
         """A frame crowded with shapes and letters: ten times as much to learn from as a frame of the world."""
         rng, pool = self._rng, kinds(self._split)
-        things, signs = [], []
+        things: list[Thing] = []
+        signs = []
         for n, y in enumerate((22.0, 64.0, 106.0)):
             if rng.random() < 0.4:
                 signs.append(practice_sign(rng, 3 * n + int(rng.integers(0, 2))))
@@ -82,8 +83,9 @@ class Frames:
             for x in (22.0, 64.0, 106.0):
                 size = str(rng.choice(list(SIZES)))
                 at = (x + float(rng.uniform(-8, 8)), y + float(rng.uniform(-6, 6)))
-                kind = pool[int(rng.integers(len(pool)))]
-                things.append(Thing(*kind, size, str(rng.choice(TEXTURES)), "still", 0.0, 1.0, *at))
+                again = bool(things) and rng.random() < 0.4
+                colour, shape = things[-1].kind if again else pool[int(rng.integers(len(pool)))]
+                things.append(Thing(colour, shape, size, str(rng.choice(TEXTURES)), "still", 0.0, 1.0, *at))
         shot, at_s = self._shots[int(rng.integers(len(self._shots)))], float(rng.uniform(0, 200))
         event = Event(1.0, tuple(things), signs[0] if signs else None)
         pixels, made = shot.frame(at_s, event, 0.0, int(rng.integers(16))), labels_of(event, 0.0, shot.sway(at_s))
@@ -91,8 +93,9 @@ class Frames:
             canvas = pixels.astype(np.float32)
             write(canvas, sign)
             pixels = canvas.astype(np.uint8)
-            for name in ("letter", "left"):
-                made.patches[name] += labels_of(Event(1.0, (), sign), 0.0, (0.0, 0.0)).patches[name]
+            more = labels_of(Event(1.0, (), sign), 0.0, (0.0, 0.0)).patches
+            for name in labels.LETTER_LABELS:
+                made.patches[name] = np.where(more["letter"] > 0, more[name], made.patches[name])
         return worn(pixels, rng), made
 
     def some(self, count: int) -> np.ndarray:

@@ -15,6 +15,8 @@ TEXTURES = ("plain", "striped", "dotted")
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+COLUMNS, ROWS = "bcdefghi", "stuvwxyz"
+"""Where on the picture, in eighths from the left and from above, as the letters that the model says for them."""
 
 Kind = tuple[str, str]
 """(colour, shape)"""

@@ -17,6 +17,7 @@ from footage.questions import Answer, Budget, Evidence, Moment, Plan, Query, Que
 from footage.recordings import Gap, TextRow
 from footage.timespan import TimeSpan, clock
 from qa.answerers.prompt import NOT_THERE
+from qa.beside import widened, with_moments
 from qa.ground import ground
 from qa.moments import distinct, image_moments, text_moments
 from qa.parse import Asked, parse
@@ -90,6 +91,10 @@ def ask(
         matches = [m for q in queries for m in find_moments(asked, q, view, picked, rows, floor=encoder.floor, limit=limit)]
     with watch("ground"):
         found = clipped([ground(moment, row, fetcher) for moment, row in dict(matches).items()], scope.span)
+        if asked.beside:
+            found = clipped(widened(found, asked.beside, view), scope.span)
+            plan = with_moments(plan, [moment for moment in found if not moment.text], view, budget)
+            picked = [pick.row for pick in plan.picks]
     evidence = [_evidence(moment, view, picked, names) for moment in found]
     with watch("answer"):
         text = "".join(answerer.stream(question, evidence))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from footage.questions import Question
-from footage.timespan import TimeSpan
+from footage.timespan import TimeSpan, parse_clock
 from memory.encoders.dual import DualEncoder
 from nano.bank import Bank, pooled, visible
 from nano.contexts import Context, Contexts, collate
@@ -21,7 +21,8 @@ from nano.questions import Asker
 from nano.scene import Event, Sign, Thing, sample_event
 from nano.tokenizer import make_tokenizer
 from nano.tower import TowerConfig, train_tower
-from qa.answerers.prompt import Row
+from nano.words import SHAPES
+from qa.answerers.prompt import Row, concluded
 from qa.answerers.vlm import Reading, VlmAnswerer
 
 
@@ -51,7 +52,7 @@ def test_questions_packed_together_do_not_see_each_other(bank: Bank, tokenizer: 
 
     torch.manual_seed(0)
     model = make_vlm(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"))
-    packed = Contexts(bank, "train", 1, tokenizer).one(3, 2, 16, 6)
+    packed = Contexts(bank, "train", 1, tokenizer).one(2, 16, 6)
     assert max(packed.branch) >= 3
     with torch.inference_mode():
         together = logits_of(model, collate([packed]))
@@ -63,17 +64,13 @@ def test_a_context_is_the_prompt_that_the_answerer_writes(bank: Bank, tokenizer:
     """Token by token: what nano is taught is what it is asked."""
     model = make_vlm(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"))
     answerer = VlmAnswerer(model, tokenizer, id="x", reading=Reading(instructed=False))
-    context = Contexts(bank, "train", 5, tokenizer).one(1, 2, 4, 1)
+    context = Contexts(bank, "train", 5, tokenizer).one(2, 4, 1)
     branch = tokenizer.decode([i for i, b in zip(context.ids, context.branch, strict=True) if b == 1])
-    start_s, end_s = (int(minutes) * 60 + int(seconds) for minutes, seconds in _clocks(tokenizer.decode(context.ids))[:2])
+    start_s, end_s = (parse_clock(said.replace(" ", "")) for said in re.findall(r"\d+(?: ?: ?\d\d)+", tokenizer.decode(context.ids))[:2])
     frames = tuple(np.zeros((4, 192)) for _ in range(len(context.visual) // 4))
     asked = answerer.prompt(Question(branch.split(" <end_of_utterance>")[0]), [Row(1, TimeSpan(start_s, end_s), frames)])
     first_said = next(n for n, label in enumerate(context.labels) if label >= 0)
     assert asked == context.ids[: first_said + 1]
-
-
-def _clocks(text: str) -> list[tuple[str, str]]:
-    return re.findall(r"(\d+) ?: ?(\d\d)", text)
 
 
 def test_labels_know_every_patch() -> None:
@@ -103,11 +100,32 @@ def test_answers_name_point_and_speak() -> None:
     red = Event(8.0, (Thing("red", "circle", "small", "plain", "still", 0.0, 8.0, 60, 60),))
     blue = Event(8.0, (Thing("blue", "star", "small", "plain", "left", 0.0, 8.0, 60, 60),))
     asker = Asker([red, None, blue], np.random.default_rng(0))
-    said = {kind: answer_words(asked) for kind in ("when", "times", "direction", "absent") if (asked := asker.ask(kind))}
-    assert said["direction"] == "blue star [3] blue star left"
-    assert said["absent"].endswith(" none")
-    assert said["when"] in ("red circle [1]", "blue star [3]")
-    assert said["times"] in ("red circle [1]", "blue star [3]")
+    said = {kind: answer_words(asked) for kind in ("when", "times", "colour", "absent") if (asked := asker.ask(kind))}
+    assert said["colour"] in ("circle [1] circle red", "star [3] star blue")
+    assert said["absent"].endswith(" ; none")
+    assert said["when"] in ("circle red [1]", "star blue [3]")
+    assert said["times"] in ("circle red [1]", "star blue [3]")
+
+
+def test_what_takes_several_looks_is_worked_out_aloud_and_concluded() -> None:
+    rng = np.random.default_rng(0)
+    star = Thing("blue", "star", "small", "plain", "left", 0.0, 8.0, 120, 60, -10.0, 0.0)
+    sign = Sign("SUN", "DejaVuSans", (0, 0, 0), (255, 255, 255), 24.0, 104.0, 0.0, 8.0)
+    ring = Thing("red", "ring", "small", "plain", "still", 0.0, 3.5, 60, 60)
+    moon = Thing("pink", "moon", "small", "plain", "still", 4.0, 8.0, 60, 60)
+    moving, run = Asker([Event(8.0, (star,), sign)], rng, times_s=[1.0, 4.0, 7.0]), Asker([Event(8.0, (ring, moon), form="sequence")], rng)
+    asked = [moving.ask("direction"), moving.ask("text"), *(run.ask("order") for _ in range(20))]
+    said = {answer_words(a).split("] ")[1]: a.answer for a in asked if a}
+    assert {"blue star h v blue star e v ; left", "c e c S d U e N", "red ring then pink moon ; red ring"} <= set(said)
+    assert all(concluded(words) == answer for words, answer in said.items())
+
+
+def test_what_is_not_there_is_asked_in_every_form() -> None:
+    asker = Asker([Event(8.0, (Thing("red", "circle", "small", "plain", "still", 0.0, 8.0, 60, 60),))], np.random.default_rng(0))
+    said = [asked for _ in range(300) if (asked := asker.ask("absent"))]
+    assert {"sign", "square", "circle red"} & {asked.about for asked in said} == {"sign", "square", "circle red"}
+    assert any(asked.text.startswith("What colo") and asked.about in SHAPES for asked in said)
+    assert not any("red circle" in asked.text or asked.about in ("red", "circle") for asked in said)
 
 
 def test_the_tokenizer_spells_what_it_does_not_know(tokenizer: Any) -> None:
@@ -128,7 +146,7 @@ def test_training_goes_on_where_it_was_and_exports_checkpoints_that_load(tmp_pat
     assert torch.load(state, weights_only=True)["step"] == 3
     decoder = train_decoder(tmp_path, DecoderConfig(steps=2, tokens=400, questions=2, events=24, save_every=2))
     assert torch.load(decoder, weights_only=True)["step"] == 2
-    assert "rows, frames, level" in (tmp_path / "decoder.log").read_text()
+    assert "frames, level" in (tmp_path / "decoder.log").read_text()
     export(tmp_path, tmp_path / "nano-tower", tmp_path / "nano")
     encoder = DualEncoder.load(str(tmp_path / "nano-tower"))
     answerer = VlmAnswerer.load(tmp_path / "nano", id="nano", device=torch.device("cpu"), dtype=torch.float32)

@@ -127,12 +127,15 @@ def test_questions_have_one_answer_only() -> None:
     """A pair that a question names by itself is shown by one event; what is absent is shown by none."""
     world = World.make(WorldConfig(seed=12, duration_s=3600))
     shown = [kind for p in world.events for kind in p.event.counts()]
+    signs = {p.event.sign.text for p in world.events if p.event.sign}
     for q in world.questions(8):
         named = [k for k in kinds("test") if f"{k[0]} {k[1]}" in q.text]
         if q.kind in ("direction", "when", "count"):
             assert [shown.count(k) for k in named] == [1] * len(named), q
-        if q.kind == "absent":
+        if q.kind == "absent" and named:
             assert shown.count(named[-1]) == 0
+        elif q.kind == "absent":  # a word that no sign says
+            assert not signs & set(q.text.rstrip("?").split())
 
 
 def test_splits_share_no_held_out_pair_or_word() -> None:

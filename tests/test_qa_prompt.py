@@ -7,7 +7,7 @@ from footage import Carrier, TextRow, TimeSpan
 from footage.arrays import halved
 from footage.questions import Evidence
 from nano.prompt import row_words
-from qa.answerers.prompt import NOT_THERE, Row, evenly, fitted, pointed, rows_of, spoken, written
+from qa.answerers.prompt import NOT_THERE, Row, evenly, fitted, pointed, rows_of, spelled, spoken, written
 
 
 def carrier(start_s: float, tokens: int = 64, value: float = 1.0) -> Carrier:
@@ -75,3 +75,14 @@ def test_a_reply_can_only_point_at_rows_and_times_come_from_them() -> None:
     assert spoken("star [2]", rows) == "star [1] 3:20-3:21"
     assert spoken("[1][2]", rows, counts=True) == "2 times: [3] 1:05-1:07, [1] 3:20-3:21"
     assert spoken("[1]", rows) == "[3] 1:05-1:07"
+
+
+def test_what_is_worked_out_aloud_is_not_the_answer() -> None:
+    rows = [row(3, 2, start_s=65.0), row(1, 1, start_s=200.0)]
+    assert spoken("star red [2]", rows, aloud=True) == "[1] 3:20-3:21"
+    assert spoken("star blue ; no", rows, aloud=True) == "no"
+    assert spoken("star blue ; none", rows, aloud=True) == NOT_THERE == spoken("star ; none", rows, aloud=True)
+    assert spoken("star red [1] red star b t red star g t ; right", rows, aloud=True) == "right [3] 1:05-1:07"
+    assert spoken("sign [1] c e c S d U e N", rows, aloud=True) == "SUN [3] 1:05-1:07"
+    assert spelled("sign c e c S d U e N [1]") == "SUN"
+    assert spelled("star red b t") == spelled("") == ""

@@ -1,6 +1,7 @@
 """A small random SmolVLM through the code that loads the large ones: the same logits as transformers' own path."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +109,42 @@ def test_another_kind_of_model_is_refused(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config | {"scale_factor": 2}))
     with pytest.raises(ModelError, match="cannot be loaded"):  # weights of another shape
         VlmAnswerer.load(tmp_path, **place)
+
+
+class Scripted(VlmAnswerer):
+    """Real rows and real wording around replies that the test writes: (words in the question, second the row starts at) -> reply."""
+
+    replies: dict[tuple[str, float], str]
+
+    def _read(self, question: Question, rows: Any) -> str:
+        said = (reply for (words, start_s), reply in self.replies.items() if words in question.text and rows[0].span.start_s == start_s)
+        return next(said, "none")
+
+
+EITHER = "Which comes first, the red star or the blue ring?"
+BOTH = {("When does the red star", 50.0): "red star [1]", ("When does the blue", 9.0): "[1]"}
+
+
+@pytest.mark.parametrize(
+    ("text", "replies", "said"),
+    [
+        (EITHER, BOTH, "blue ring [2] 0:09-0:11; later red star [1] 0:50-0:52"),
+        (EITHER.replace("first", "last"), BOTH, "red star [1] 0:50-0:52; before that blue ring [2] 0:09-0:11"),
+        (EITHER, {("When does the red star", 9.0): "[1]"}, "red star [2] 0:09-0:11"),
+        (EITHER,
+         {("When", 9.0): "[1]", ("Which", 9.0): "red star blue ring [1] blue ring then red star ; blue ring"}, "blue ring [2] 0:09-0:11"),
+        (EITHER, {}, NOT_THERE),
+        ("How often does a red star appear?", {("red", 50.0): "red star [1]", ("", 9.0): "[1]"}, "2 times: [2] 0:09-0:11, [1] 0:50-0:52"),
+        ("When does the word SUN appear?",
+         {("", 9.0): "sign c e c S d U e N ; none", ("", 50.0): "sign b d b F c U d R [1]"}, "[2] 0:09-0:11"),
+        ("When does the word ZEBRA appear?", {("", 9.0): "sign c e c S d U e N [1]"}, NOT_THERE),
+        ("What does the sign say?", {("sign", 9.0): "sign [1] c e c S d U e N"}, "SUN [2] 0:09-0:11"),
+    ],
+)  # fmt: skip
+def test_rows_are_read_one_by_one_and_their_times_compared(
+    answerer: VlmAnswerer, text: str, replies: dict[tuple[str, float], str], said: str
+) -> None:
+    reader = Scripted(answerer._model, answerer._tokenizer, id="x", reading=replace(answerer.reading, aloud=True))
+    reader.replies = replies
+    frames = np.zeros((2, 64, 192))
+    assert "".join(reader.stream(Question(text), [evidence(frames, 50.0), evidence(frames, 9.0)])) == said

@@ -319,6 +319,7 @@ def eval_world(
     folder: WorkFlag = Path("eval"),
     worlds: Annotated[int, typer.Option(min=1, help="Unseen worlds of 20 minutes")] = 6,
     per_kind: Annotated[int, typer.Option(min=1, help="Questions of each kind a world")] = 6,
+    model: Annotated[str, typer.Option(help="nano, or a folder with another model trained on nano's tower")] = "nano",
     out: ResultsFlag = None,
     quick: QuickFlag = False,
     as_json: JsonFlag = False,
@@ -326,7 +327,7 @@ def eval_world(
     """nano's accuracy by kind of question and tokens a frame, on worlds that it never saw."""
     from workers.eval_world import WorldRun, run_world
 
-    run = WorldRun(folder, 1, 2, 300.0) if quick else WorldRun(folder, worlds, per_kind)
+    run = WorldRun(folder, 1, 2, 300.0, model) if quick else WorldRun(folder, worlds, per_kind, model=model)
     run_world(run).show(out, _print_json if as_json else None)
 
 

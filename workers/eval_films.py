@@ -29,9 +29,9 @@ class Filmed:
     recording_id: str
 
 
-def open_nano(folder: Path, **index: Any) -> Library:
-    """A library in a folder, read and asked by nano."""
-    return open_library(str(folder), index=NANO_INDEX | index, ask=NANO_ASK)
+def open_nano(folder: Path, *, model: str = "nano") -> Library:
+    """A library in a folder, read by nano's tower. model: who answers, nano or a checkpoint that reads the same carriers."""
+    return open_library(str(folder), index=NANO_INDEX, ask=NANO_ASK | {"model": model})
 
 
 def film(library: Library, config: WorldConfig, folder: Path, *, per_kind: int, per_kind_new: int = 0) -> Filmed:

@@ -30,6 +30,8 @@ class WorldRun:
     worlds: int = 6
     per_kind: int = 6
     duration_s: float = 1200.0
+    model: str = "nano"
+    """Or the folder of another checkpoint that reads nano's carriers, such as one trained without some levels."""
 
     @property
     def configs(self) -> list[WorldConfig]:
@@ -113,7 +115,7 @@ def run_abstain(run: WorldRun) -> Report:
 
 
 def filmed(run: WorldRun) -> list[Examined]:
-    library = open_nano(run.folder / "library")
+    library = open_nano(run.folder / "library", model=run.model)
     return [
         Examined(library, film(library, config, run.folder, per_kind=run.per_kind, per_kind_new=run.per_kind // 3))
         for config in run.configs

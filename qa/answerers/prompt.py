@@ -19,6 +19,7 @@ from footage.timespan import TimeSpan, clock_words
 MARK = re.compile(r"\[(\d+)\]")
 FRAMES_OF_A_ROW = 4
 ABSENT = "none"
+SPELLED = re.compile(r"(?:(?<= )|^)[a-z] [A-Z0-9](?: [a-z] [A-Z0-9])*(?= |$)")
 NOT_THERE = "Not in the footage."
 
 
@@ -92,17 +93,41 @@ def pointed(reply: str, rows: Sequence[Row]) -> list[Row]:
     return [rows[mark - 1] for mark in marks if 1 <= mark <= len(rows)]
 
 
-def spoken(reply: str, rows: Sequence[Row], *, counts: bool = False) -> str:
+def spoken(reply: str, rows: Sequence[Row], *, counts: bool = False, aloud: bool = False) -> str:
     """A reply as people read it: its words, then what it points at, by place in the evidence and with the evidence's own time.
 
-    What stands after the last mark is the answer; what stands before the first only says what was looked for.
-    counts: the question is how many times; the number of marks is the answer.
+    What stands after the last mark is the answer; what stands before the first only says what was looked for, and is left out where the
+    model works out loud (`aloud`, see `concluded`). counts: the question is how many times; the number of marks is the answer.
     """
     cited = pointed(reply, rows)
-    words = reply[reply.rfind("]") + 1 :].strip() or MARK.sub("", reply).strip()
+    words = reply[reply.rfind("]") + 1 :].strip()
+    if aloud:
+        words = concluded(words)
+    elif not words:
+        words = MARK.sub("", reply).strip()
     if not cited and words.split()[-1:] in ([], [ABSENT]):
         return NOT_THERE
-    marks = ", ".join(f"[{row.place}] {clock_words(row.span.start_s)}-{clock_words(row.span.end_s)}" for row in cited)
+    marks = ", ".join(dated(row) for row in cited)
     if counts and cited:
         return f"{len(cited)} {'time' if len(cited) == 1 else 'times'}: {marks}"
     return f"{words} {marks}".strip()
+
+
+def dated(row: Row) -> str:
+    """A citation: [2] 12:05-12:09"""
+    return f"[{row.place}] {clock_words(row.span.start_s)}-{clock_words(row.span.end_s)}"
+
+
+def concluded(words: str) -> str:
+    """What is left when the workings are taken away: all up to the last semicolon, and the places among the letters of a spelled word.
+
+    "red star b t red star g t ; right" is right; "c e c S d U e N" is SUN.
+    """
+    words = words[words.rfind(";") + 1 :].strip()
+    return spelled(words) if all(len(word) == 1 for word in words.split()) and spelled(words) else words
+
+
+def spelled(words: str) -> str:
+    """The word that lone letters spell, each after its column; "" where there is none: SUN of "sign c e c S d U e N"."""
+    found = SPELLED.search(words)
+    return "".join(found.group().split()[1::2]) if found else ""
