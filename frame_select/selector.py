@@ -55,11 +55,11 @@ class CurveSelector:
         if len(reasons) < count:
             for row, why, share in self.method.choose(curve, count - len(reasons)):
                 cost = max(1, int(full * share))
-                if row in reasons:
-                    if reasons[row][0] == "coverage":
-                        reasons[row] = why, full
-                elif spent + cost > tokens:
+                if spent + cost > tokens:
                     break
+                if row in reasons:
+                    if why == "match" or reasons[row][0] == "coverage":
+                        reasons[row] = why, reasons[row][1]
                 else:
                     reasons[row] = why, cost
                     spent += cost

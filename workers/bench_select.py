@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from footage.questions import Budget, Plan
 from frame_select.registry import SELECTORS, selector
@@ -26,7 +27,7 @@ class SelectRun:
 def run_select(run: SelectRun, names: tuple[str, ...] = SELECTORS) -> Report:
     """Share of what counts that a plan touches, by case, selector and frames."""
     report = Report("bench select", {"seeds": run.seeds, "seconds": run.seconds})
-    rows = []
+    rows: list[dict[str, Any]] = []
     for case in CASES:
         for seed in range(run.seeds):
             planted = plant(case, seed, run.seconds)

@@ -50,6 +50,8 @@ class Mdp3:
 
     weight: float = 0.2
     segment: int = 32
+    condition: bool = True
+    """Each segment is chosen given the last row before it; without, the allocation over segments is exactly the best."""
 
     @property
     def name(self) -> str:
@@ -57,23 +59,28 @@ class Mdp3:
 
     def choose(self, curve: Curve, count: int) -> Iterator[Chosen]:
         length = self.segment if count <= 32 else 4 * self.segment
-        gains = 2 / self.weight * np.log(np.maximum(kernel(curve.scores), 1e-12))
+        gains = self.gains(curve)
         states: dict[int, tuple[float, tuple[int, ...]]] = {0: (0.0, ())}
         for begin in range(0, len(curve), length):
             rows = np.arange(begin, min(len(curve), begin + length))
-            states = _extended(states, rows, curve.embeds, gains, count)
+            states = _extended(states, rows, curve.embeds, gains, count, self.condition)
         yield from (Chosen(row, "match") for row in states[max(states)][1])
+
+    def gains(self, curve: Curve) -> AnyArray:
+        """(N,) what each row adds by being like the query."""
+        made: AnyArray = 2 / self.weight * np.log(np.maximum(kernel(curve.scores), 1e-12))
+        return made
 
 
 def _extended(
-    states: dict[int, tuple[float, tuple[int, ...]]], rows: AnyArray, embeds: AnyArray, gains: AnyArray, count: int
+    states: dict[int, tuple[float, tuple[int, ...]]], rows: AnyArray, embeds: AnyArray, gains: AnyArray, count: int, condition: bool
 ) -> dict[int, tuple[float, tuple[int, ...]]]:
     """Best (value, rows) by how many are taken, with a segment more."""
-    lasts = list(dict.fromkeys(taken[-1] if taken else -1 for _, taken in states.values()))
-    values, orders = _grown(np.array(lasts), rows, embeds, gains, min(count, len(rows)))
+    lasts = list(dict.fromkeys(taken[-1] if taken and condition else -1 for _, taken in states.values()))
+    values, orders = grown(np.array(lasts), rows, embeds, gains, min(count, len(rows)))
     best: dict[int, tuple[float, tuple[int, ...]]] = {}
     for taken_count, (value, taken) in states.items():
-        which = lasts.index(taken[-1] if taken else -1)
+        which = lasts.index(taken[-1] if taken and condition else -1)
         for more in range(min(len(rows), count - taken_count) + 1):
             total = value + float(values[which, more])
             if taken_count + more not in best or total > best[taken_count + more][0]:
@@ -81,7 +88,7 @@ def _extended(
     return best
 
 
-def _grown(lasts: AnyArray, rows: AnyArray, embeds: AnyArray, gains: AnyArray, most: int) -> tuple[AnyArray, AnyArray]:
+def grown(lasts: AnyArray, rows: AnyArray, embeds: AnyArray, gains: AnyArray, most: int) -> tuple[AnyArray, AnyArray]:
     """Greedy choice inside a segment for every row before it (-1: none): values (S, most + 1) and orders (S, most).
 
     Cholesky factors of all candidates grow by one column a step ("Fast Greedy MAP Inference for Determinantal Point Process", 2018).

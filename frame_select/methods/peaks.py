@@ -20,11 +20,11 @@ SAMPLE = 256
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    looks: float = 0.4
+    looks: float = 0.6
     """What a row loses that looks exactly like one that was taken; worth counts from 0 to 1."""
     clear: float = 5.0
     """Deviations above the median that are beyond doubt; a curve without such rows counts for less against the time term."""
-    time: float = 0.1
+    time: float = 0.3
     """What a row loses at the very time of one that was taken; a part of the timeline away it loses nothing."""
 
     @property
