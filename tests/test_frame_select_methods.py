@@ -110,10 +110,10 @@ def test_a_long_weak_event_stands_out_from_short_noise() -> None:
     found_by_filter = found_by_best = 0
     for seed in range(20):
         scores = np.random.default_rng(seed).normal(0, 1, 600)
-        scores[100:115] += 1.6
+        scores[100:115] += 1.1
         found_by_filter += 100 <= int(outstanding(curve(scores)).argmax()) < 115
         found_by_best += 100 <= int(scores.argmax()) < 115
-    assert found_by_filter >= 18 > 12 > found_by_best
+    assert found_by_filter >= 15 > 10 > found_by_best
 
 
 @pytest.mark.parametrize("case", CASES)
