@@ -31,20 +31,14 @@ def picks_within(budget: Budget, redecodes: int, tokens_per_carrier: int, rows: 
 
 
 def plan_of(
-    selector: str,
-    view: MemoryView,
-    budget: Budget,
-    reasons: Mapping[int, str],
-    scores: AnyArray,
-    redecode_rows: AnyArray,
-    tokens_per_carrier: int,
+    selector: str, view: MemoryView, budget: Budget, reasons: Mapping[int, tuple[str, int]], scores: AnyArray, redecode_rows: AnyArray
 ) -> Plan:
-    """Args: reasons: by row to be picked, why."""
+    """Args: reasons: by row to be picked, (why, tokens)."""
     picks = tuple(
-        Pick(row, view.recording_of(row), view.span(row), float(scores[row]), tokens_per_carrier, reasons[row]) for row in sorted(reasons)
+        Pick(row, view.recording_of(row), view.span(row), float(scores[row]), tokens, why) for row, (why, tokens) in sorted(reasons.items())
     )
     redecodes = tuple(
         Redecode(view.recording_of(row), float(view.anchors_s[row]), budget.max_side_px) for row in sorted(map(int, redecode_rows))
     )
-    tokens = len(picks) * tokens_per_carrier + len(redecodes) * budget.tokens_per_redecode
-    return Plan(selector, view.version, picks, redecodes, tokens)
+    spent = sum(pick.tokens for pick in picks) + len(redecodes) * budget.tokens_per_redecode
+    return Plan(selector, view.version, picks, redecodes, spent)

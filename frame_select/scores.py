@@ -33,8 +33,3 @@ def relevance(query: Query, view: MemoryView) -> AnyArray:
 def is_flat(scores: AnyArray) -> bool:
     """Whether all scores are alike: nothing can be preferred."""
     return len(scores) == 0 or float(scores.max() - scores.min()) <= FLAT
-
-
-def ranking(scores: AnyArray) -> AnyArray:
-    """(N,) rows, best first; equals in the order of rows."""
-    return np.argsort(-scores, kind="stable")

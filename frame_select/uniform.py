@@ -28,5 +28,5 @@ class UniformSelector:
         scores, open_rows = relevance(query, view), redecodable(view, extents)
         again = spread(view.weights_s, redecodes_within(budget, int(open_rows.sum())), among=open_rows)
         rows = spread(view.weights_s, picks_within(budget, len(again), self.tokens_per_carrier, len(view)))
-        reasons = {int(row): "coverage" for row in rows}
-        return plan_of(self.name, view, budget, reasons, scores, again, self.tokens_per_carrier)
+        reasons = {int(row): ("coverage", self.tokens_per_carrier) for row in rows}
+        return plan_of(self.name, view, budget, reasons, scores, again)

@@ -31,16 +31,17 @@ def budgets(draw: st.DrawFn) -> Budget:
 
 
 def check_plan(plan: Plan, view: MemoryView, budget: Budget, cost: int, extents: dict[str, TimeSpan] | None) -> None:
-    """Law 4: plans are honest. Exactly the rows that the tokens pay, in time order, each once; decoding where allowed."""
+    """Law 4: plans are honest. As many rows as the tokens pay, in time order, each once; decoding where allowed."""
     spent_again = len(plan.redecodes) * budget.tokens_per_redecode
-    assert plan.tokens == len(plan.picks) * cost + spent_again <= budget.tokens
-    assert len(plan.picks) == min(len(view), (budget.tokens - spent_again) // cost)
+    assert plan.tokens == sum(pick.tokens for pick in plan.picks) + spent_again <= budget.tokens
+    assert len(plan.picks) == len(view) or budget.tokens - plan.tokens < cost
+    assert len(plan.picks) >= min(len(view), (budget.tokens - spent_again) // cost)
     rows = [pick.row for pick in plan.picks]
     assert rows == sorted(set(rows))
     for pick in plan.picks:
         assert (pick.recording_id, pick.span) == (view.recording_of(pick.row), view.span(pick.row))
         assert pick.why in WHYS
-        assert pick.tokens == cost
+        assert 1 <= pick.tokens <= cost
     assert len(plan.redecodes) <= budget.redecodes
     assert len(set(plan.redecodes)) == len(plan.redecodes)
     for again in plan.redecodes:

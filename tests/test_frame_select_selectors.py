@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from views import make_query, make_view
 
 from footage import Budget, ConfigError, TimeSpan
-from frame_select.registry import selector
+from frame_select.methods.top_k import TopK
+from frame_select.registry import SELECTORS, selector
 from frame_select.scores import relevance
+from frame_select.selector import CurveSelector
 from frame_select.spread import spread
-from frame_select.top_k import TopKSelector
 from frame_select.uniform import UniformSelector
 
 RED, BLUE = [1.0, 0.0], [0.0, 1.0]
@@ -28,11 +29,12 @@ def scored(*scores):
 @pytest.mark.parametrize(
     "made",
     [
-        UniformSelector(),
-        TopKSelector(),
-        TopKSelector(coverage=0.0, neighbours=0),
-        TopKSelector(coverage=1.0),
-        TopKSelector(coverage=0.5, neighbours=3),
+        *(selector(name) for name in SELECTORS),
+        selector("top-k", coverage=0.0, neighbours=0),
+        selector("top-k", coverage=1.0),
+        selector("top-k", coverage=0.5, neighbours=3),
+        selector("peaks", coverage=0.3),
+        selector("f2c", coverage=0.3),
     ],
     ids=str,
 )
@@ -74,25 +76,25 @@ def test_all_recordings_are_covered():
 def test_top_k_takes_the_best_rows_with_their_neighbours_and_covers_the_rest():
     scores = [0.1] * 40
     scores[20] = 0.9
-    plan = TopKSelector().select(QUERY, scored(*scores), Budget(8 * 16))
+    plan = selector("top-k").select(QUERY, scored(*scores), Budget(8 * 16))
     assert rows_of(plan, "match") == [0, 1, 20]  # after 20 and its neighbours come equals, the earlier first
     assert rows_of(plan, "neighbour") == [2, 19, 21]
     assert rows_of(plan, "coverage") == [10, 30]  # 2 of 8: the middles of the two halves
 
 
 def test_equal_scores_go_to_the_earlier_row():
-    plan = TopKSelector(coverage=0.0, neighbours=0).select(QUERY, scored(0.2, 0.9, 0.9, 0.9, 0.1), Budget(32))
+    plan = selector("top-k", coverage=0.0, neighbours=0).select(QUERY, scored(0.2, 0.9, 0.9, 0.9, 0.1), Budget(32))
     assert rows_of(plan) == [1, 2]
 
 
 def test_neighbours_stay_within_their_recording():
     view = make_view([BLUE, BLUE, RED, BLUE], recordings=["a", "a", "b", "b"])
-    plan = TopKSelector(coverage=0.0).select(QUERY, view, Budget(32))
+    plan = selector("top-k", coverage=0.0).select(QUERY, view, Budget(32))
     assert rows_of(plan) == [2, 3]
 
 
 def test_a_match_outranks_the_neighbours_of_a_worse_match():
-    plan = TopKSelector(coverage=0.0).select(QUERY, scored(0.9, 0.1, 0.1, 0.1, 0.8, 0.1), Budget(48))
+    plan = selector("top-k", coverage=0.0).select(QUERY, scored(0.9, 0.1, 0.1, 0.1, 0.8, 0.1), Budget(48))
     assert rows_of(plan, "match") == [0, 4]
     assert rows_of(plan, "neighbour") == [1]
 
@@ -100,22 +102,22 @@ def test_a_match_outranks_the_neighbours_of_a_worse_match():
 def test_scores_that_are_all_alike_are_answered_evenly():
     even = rows_of(UniformSelector().select(QUERY, make_view([RED] * 12), Budget(48)))
     for query in (QUERY, make_query([0, 0])):
-        plan = TopKSelector().select(query, make_view([RED] * 12), Budget(48))
+        plan = selector("top-k").select(query, make_view([RED] * 12), Budget(48))
         assert (rows_of(plan, "coverage"), plan.selector) == (even, "top-k")
 
 
 def test_the_best_matches_are_decoded_again_where_the_source_is():
     view, budget = scored(0.1, 0.9, 0.2, 0.8, 0.7), Budget(160, redecodes=2, tokens_per_redecode=32, max_side_px=512)
-    plan = TopKSelector().select(QUERY, view, budget, extents={"rec": TimeSpan(2.0, 5.0)})  # row 1 lies before it
+    plan = selector("top-k").select(QUERY, view, budget, extents={"rec": TimeSpan(2.0, 5.0)})  # row 1 lies before it
     assert [(again.recording_id, again.time_s) for again in plan.redecodes] == [("rec", 3.5), ("rec", 4.5)]
     assert plan.tokens == 2 * 32 + 5 * 16
-    assert TopKSelector().select(QUERY, view, budget).redecodes == ()
-    assert TopKSelector().select(QUERY, view, budget, extents={"other": TimeSpan(0.0, 9.0)}).redecodes == ()
+    assert selector("top-k").select(QUERY, view, budget).redecodes == ()
+    assert selector("top-k").select(QUERY, view, budget, extents={"other": TimeSpan(0.0, 9.0)}).redecodes == ()
 
 
 def test_decoding_again_takes_at_most_half_of_the_tokens():
     budget = Budget(100, redecodes=9, tokens_per_redecode=20)
-    plan = TopKSelector().select(QUERY, scored(*[i / 20 for i in range(20)]), budget, extents={"rec": TimeSpan(0, 99)})
+    plan = selector("top-k").select(QUERY, scored(*[i / 20 for i in range(20)]), budget, extents={"rec": TimeSpan(0, 99)})
     assert len(plan.redecodes) == 2
     assert len(plan.picks) == 3  # (100 - 40) // 16
 
@@ -128,11 +130,11 @@ def test_uniform_spreads_what_it_decodes_again():
 
 def test_selectors_are_known_by_name():
     assert selector("uniform", tokens_per_carrier=4) == UniformSelector(4)
-    assert selector("top-k", coverage=0.5) == TopKSelector(coverage=0.5)
+    assert selector("top-k", coverage=0.5) == CurveSelector(TopK(), 0.5)
 
 
 def test_a_wrong_name_or_option_says_what_is_known():
-    with pytest.raises(ConfigError, match="known: top-k, uniform") as caught:
+    with pytest.raises(ConfigError, match="known: adaq, aks, bolt, f2c, mdp3, mmr, peaks, top-k, uniform") as caught:
         selector("topk")
     assert caught.value.hint == "did you mean top-k?"
     with pytest.raises(ConfigError) as caught:

@@ -16,7 +16,7 @@ from footage.questions import Budget, Query, Question, Redecode
 from footage.recordings import Gap
 from footage.timespan import TimeSpan, subtract, union
 from frame_select.gate import ChangeGate, KeepAllGate
-from frame_select.top_k import TopKSelector
+from frame_select.registry import selector
 from frame_select.uniform import UniformSelector
 from ingest.file_source import FileFetcher, FileSource
 from ingest.synthetic import SyntheticSource
@@ -29,7 +29,7 @@ from qa.ask import ask
 SCRIPT = "synthetic:red=30,blue=5,green=40,black=12"
 GATES: list[Gate] = [ChangeGate(), KeepAllGate()]
 MERGERS: list[Merger] = [KeepAll(), MeanMerger(), ToMeMerger()]
-SELECTORS: list[Selector] = [UniformSelector(), TopKSelector()]
+SELECTORS: list[Selector] = [UniformSelector(), selector("top-k")]
 
 
 def recorded(gate: Gate, merger: Merger, *, until_s: float = 1e9, tokens_each: int = 16, script: str = SCRIPT) -> RamStore:
@@ -110,7 +110,7 @@ def test_law_5_no_anachronism() -> None:
     def answered(store: RamStore, asked_at_s: float):
         return ask(
             Question("when was it blue?", asked_at_s=asked_at_s), memory=Seen(store), encoder=ColorEncoder(),
-            selector=TopKSelector(), answerer=MomentsAnswerer(), budget=Budget(640),
+            selector=selector("top-k"), answerer=MomentsAnswerer(), budget=Budget(640),
         )  # fmt: skip
 
     assert answered(recorded(KeepAllGate(), KeepAll()), 87.0).found

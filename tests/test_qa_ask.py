@@ -14,7 +14,7 @@ from footage.frames import Clip, Frame
 from footage.questions import Budget, Moment, Question, Redecode
 from footage.recordings import Gap, Recording, TextRow
 from footage.timespan import TimeSpan
-from frame_select.top_k import TopKSelector
+from frame_select.registry import selector
 from ingest.synthetic import SyntheticSource
 from memory.encoders.color import ColorEncoder
 from memory.merge import carriers_of
@@ -90,7 +90,7 @@ def library(*texts: TextRow, script: str = "synthetic:red=30,blue=5,red=25", gap
 
 def answered(store: RamStore, question: str, **more):
     return ask(
-        Question(question), memory=Seen(store), encoder=ColorEncoder(), selector=TopKSelector(),
+        Question(question), memory=Seen(store), encoder=ColorEncoder(), selector=selector("top-k"),
         answerer=TemplateAnswerer(MomentsAnswerer(sees_pictures=False)), budget=Budget(1024), **more,
     )  # fmt: skip
 

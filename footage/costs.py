@@ -1,0 +1,49 @@
+"""What reading costs: multiply-accumulates of a prefill and bytes of a key-value cache, counted from a model's sizes.
+
+Letters as in the papers: L layers, D width, m width of the MLP, h heads, n tokens in a layer. A multiply-accumulate is two FLOPs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageShape:
+    """The sizes of a decoder with grouped-query attention and a gated MLP."""
+
+    layers: int
+    width: int
+    mlp: int
+    heads: int
+    kv_heads: int
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Keys and values of all layers, in two bytes each."""
+        return 2 * self.layers * self.kv_heads * (self.width // self.heads) * 2
+
+    def prefill_macs(self, tokens: int | Sequence[int]) -> float:
+        """Multiply-accumulates of reading `tokens`, or of so many in each layer where some are dropped on the way."""
+        D, m = self.width, self.mlp
+        return sum(2 * n * D**2 * (1 + self.kv_heads / self.heads) + 2 * n**2 * D + 3 * n * D * m for n in self._each(tokens))
+
+    def simple_macs(self, tokens: int | Sequence[int]) -> float:
+        """The same as HoliTom, DivPrune and PyramidDrop count it: full attention projections, an MLP without its gate."""
+        D, m = self.width, self.mlp
+        return sum(4 * n * D**2 + 2 * n**2 * D + 2 * n * D * m for n in self._each(tokens))
+
+    def _each(self, tokens: int | Sequence[int]) -> Sequence[int]:
+        if isinstance(tokens, int):
+            return [tokens] * self.layers
+        if len(tokens) != self.layers:
+            raise ValueError(f"expected a number of tokens for each of {self.layers} layers, got {len(tokens)}")
+        return tokens
+
+
+def staged(visual: int, text: int, layers: int, stages: Sequence[tuple[int, float]]) -> list[int]:
+    """Tokens in each layer: all visual ones until the first stage, from layer `stages[k][0]` on the share `stages[k][1]` of them."""
+    counts = []
+    for layer in range(layers):
+        share = next((keep for begin, keep in reversed(stages) if layer >= begin), 1.0)
+        counts.append(round(visual * share) + text)
+    return counts
