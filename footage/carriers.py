@@ -1,11 +1,11 @@
 """Carrier, SegmentMemory and MemoryView: what memory keeps, how it arrives, what a reader may hold of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from footage.arrays import AnyArray, Embeds, Seconds, Tokens, shape_text
+from footage.arrays import AnyArray, Embeds, Seconds, Tokens, halved, is_square_grid, shape_text
 from footage.recordings import Gap, Segment, TextRow
 from footage.timespan import TimeSpan
 
@@ -45,6 +45,17 @@ class Carrier:
 
     def __repr__(self) -> str:
         return f"Carrier({self.recording_id} {self.span} weight={self.weight_s:.3f}s {shape_text(self.tokens)})"
+
+
+def pooled(carrier: Carrier, at_most: int) -> Carrier:
+    """The same carrier at the finest level of at most so many tokens: squares of its grid averaged, 64 to 16 to 4 to 1.
+
+    Tokens that are no such grid come back as they are.
+    """
+    tokens = carrier.tokens.astype(np.float32)
+    while len(tokens) > at_most and is_square_grid(len(tokens)):
+        tokens = halved(tokens)
+    return carrier if len(tokens) == len(carrier.tokens) else replace(carrier, tokens=tokens.astype(np.float16))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

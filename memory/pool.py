@@ -4,12 +4,10 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass
 
 from footage import Carrier
-from footage.arrays import halved, is_square_grid
+from footage.carriers import pooled
 from memory.merge import MeanMerger
 
 
@@ -25,11 +23,3 @@ class PoolMerger:
         """Carriers of one recording in time order. Tokens that are no square grid of 2 x 2 steps are fused in time instead."""
         each = max(1, max_tokens // max(1, len(carriers)))
         return MeanMerger().merge([pooled(carrier, each) for carrier in carriers], max_tokens=max_tokens)
-
-
-def pooled(carrier: Carrier, at_most: int) -> Carrier:
-    """The same carrier at the finest level of at most so many tokens."""
-    tokens = carrier.tokens.astype(np.float32)
-    while len(tokens) > at_most and is_square_grid(len(tokens)):
-        tokens = halved(tokens)
-    return replace(carrier, tokens=tokens.astype(np.float16))

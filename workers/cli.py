@@ -273,6 +273,19 @@ def bench_decode(
         raise typer.Exit(1)
 
 
+@bench.command("select")
+def bench_select(
+    seeds: Annotated[int, typer.Option(min=1, help="Views of each case")] = 40,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for table, JSON and picture", show_default=False)] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Less of everything, under a minute on two cores")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Every selector on the same hours with planted events, at the same budgets."""
+    from workers.bench_select import SelectRun, run_select
+
+    run_select(SelectRun(4 if quick else seeds)).show(out, _print_json if as_json else None)
+
+
 evaluate = typer.Typer(help="Measure answers against known truth, baselines in the same run.", no_args_is_help=True)
 app.add_typer(evaluate, name="eval")
 
