@@ -9,7 +9,7 @@ CLOCK = begun=$$(date +%s); trap 'echo "make $@: $$(( $$(date +%s) - begun )) s"
 
 .PHONY: demo test check prove fix clean
 
-demo: .venv/demo.done ## install, make a video, index it, ask three questions, check the answers
+demo: .venv/demo.done ## install, draw 20 minutes of film, index them, ask ten questions, check the answers
 	@$(CLOCK) $(BIN)/footage demo
 
 test: .venv/test.done ## install, lint, type-check and test

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from footage.arrays import AnyArray, Embeds
-from footage.carriers import MemoryView
+from footage.carriers import MemoryView, pooled
 from footage.errors import Anachronism, NothingRecorded
 from footage.protocols import Answerer, Encoder, Fetcher, Selector
 from footage.questions import Answer, Budget, Evidence, Moment, Plan, Query, Question
@@ -19,7 +19,7 @@ from footage.timespan import TimeSpan, clock
 from qa.answerers.prompt import NOT_THERE
 from qa.beside import widened, with_moments
 from qa.ground import ground
-from qa.moments import distinct, image_moments, text_moments
+from qa.moments import NEAR, NEAR_TO_COUNT, distinct, image_moments, text_moments
 from qa.parse import Asked, parse
 from qa.rank_text import FLOOR, TEXT_FLOOR, rank_text
 
@@ -94,8 +94,7 @@ def ask(
         if asked.beside:
             found = clipped(widened(found, asked.beside, view), scope.span)
             plan = with_moments(plan, [moment for moment in found if not moment.text], view, budget)
-            picked = [pick.row for pick in plan.picks]
-    evidence = [_evidence(moment, view, picked, names) for moment in found]
+    evidence = [_evidence(moment, view, plan, names) for moment in found]
     with watch("answer"):
         text = "".join(answerer.stream(question, evidence))
         gaps = gaps_in(view, scope.span)
@@ -140,7 +139,8 @@ def find_moments(
     repeats = 2 if asked.wants_text and not asked.wants_time else None
     texts = dict(text_moments(ranked, floor=TEXT_FLOOR if any_text else FLOOR, limit=limit, repeats=repeats))
     sees = len(view) > 0 and bool(np.any(query.embed))
-    images = image_moments(view, picked, view.embeds @ query.embed, floor=floor, limit=limit) if sees else []
+    near = NEAR_TO_COUNT if asked.how_often else NEAR
+    images = image_moments(view, picked, view.embeds @ query.embed, floor=floor, limit=limit, near=near) if sees else []
     if asked.at_s is not None:
         images = _at(view, asked.at_s) + images
     text_first = asked.wants_text or (literal and not asked.colours)
@@ -223,18 +223,19 @@ def _joined(plans: Sequence[Plan]) -> Plan:
     return replace(plans[0], picks=tuple(picks[row] for row in sorted(picks)), redecodes=redecodes, tokens=spent)
 
 
-def _evidence(moment: Moment, view: MemoryView, picked: Sequence[int], names: Callable[[str], str]) -> Evidence:
-    """One piece of evidence per moment: the text found there, or its carriers as far as the plan spends on them."""
+def _evidence(moment: Moment, view: MemoryView, plan: Plan, names: Callable[[str], str]) -> Evidence:
+    """One piece of evidence per moment: the text found there, or its carriers as far as the plan spends on them, in so many tokens each."""
+    tokens = {pick.row: pick.tokens for pick in plan.picks}
     name = names(moment.recording_id)
     if moment.text:
         row = TextRow(moment.recording_id, moment.span, moment.kind, moment.text)
         return Evidence(moment.recording_id, moment.span, moment.score, row, name)
     of_recording = view.which == view.recording_ids.index(moment.recording_id)
     inside = np.flatnonzero(of_recording & (view.ends_s > moment.span.start_s) & (view.starts_s < moment.span.end_s))
-    planned = np.intersect1d(inside, picked)
+    planned = np.intersect1d(inside, list(tokens))
     rows = planned if len(planned) else inside[:1]
-    some = rows[np.unique(np.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).round().astype(int))]
-    carriers = view.load([int(row) for row in some])
+    some = [int(row) for row in rows[np.unique(np.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).round().astype(int))]]
+    carriers = [pooled(c, tokens.get(row, len(c.tokens))) for row, c in zip(some, view.load(some), strict=True)]
     return Evidence(moment.recording_id, moment.span, moment.score, carriers[0], name, tuple(carriers))
 
 

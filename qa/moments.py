@@ -14,6 +14,7 @@ from footage.timespan import TimeSpan
 from qa.rank_text import RankedText, squeezed
 
 SAME_IOU = 0.7  # moments that overlap more than this are one
+NEAR, NEAR_TO_COUNT = 0.5, 0.75  # a moment too many is read and dropped, but where moments are counted it is a wrong answer
 QUOTED = 4  # rows whose text one moment quotes
 
 
@@ -45,18 +46,22 @@ def _quoted(group: Sequence[RankedText]) -> Moment:
     return Moment(best.row.recording_id, best.row.span, round(best.score, 4), best.row.kind, text)
 
 
-def image_moments(view: MemoryView, picked: Sequence[int], scores: AnyArray, *, floor: float, limit: int) -> list[Moment]:
-    """Runs of carriers that match: at least the floor, and nearer to the best than to what is usual in this view.
+def image_moments(
+    view: MemoryView, picked: Sequence[int], scores: AnyArray, *, floor: float, limit: int, near: float = NEAR
+) -> list[Moment]:
+    """Runs of carriers that match: at least the floor, and NEAR of the way from what is usual in this view to the best.
 
-    picked: rows that were planned for; a run without one of them is not shown. scores: (N,) one per row of the view.
-    A run ends where a row falls below or time is missing between two rows.
+    picked: rows that were planned for; a run without one of them is not shown. scores: (N,) one per row of the view. near: how far on
+    that way its best row must be. A run ends where a row falls below or time is missing between two rows.
     """
     if len(scores) == 0 or float(scores.max()) < floor:
         return []
     planned = set(picked)
     usual, best = float(np.median(scores)), float(scores.max())
-    good = np.flatnonzero(scores >= max(floor, usual + 0.5 * (best - usual) - 1e-6))
+    good = np.flatnonzero(scores >= max(floor, usual + NEAR * (best - usual) - 1e-6))
     moments = [_run(view, scores, run) for run in _runs(view, good) if not planned.isdisjoint(run)]
+    least = usual + near * (best - usual) - 1e-3  # scores of moments are rounded
+    moments = [moment for moment in moments if moment.score >= least]
     return sorted(moments, key=lambda m: (-m.score, m.recording_id, m.span))[:limit]
 
 

@@ -66,6 +66,7 @@ _FORM = frozenset(  # words about how the answer looks, not about what it says
 )
 _CONTEXT = re.compile(r"\s*(?:in|on|at|during|inside|within) (?:the|a|an|this|that) [^,?]{3,80},(?=\s)")
 _EITHER = re.compile(r",\s*((?:the|an?)\s[^,?]+?)\s+or\s+((?:the|an?)\s[^,?]+?)\s*\?*\s*$", re.I)
+HOW_OFTEN = re.compile(r"\bhow (?:many times|often)\b", re.I)
 _BESIDE = re.compile(r"\b(before|after)\s+(?:the|an?|this|that)\s", re.I)
 _LARGE = re.compile(r"\b(?:titles?|headings?|headlines?|large|big|huge|headers?|banners?)\b", re.I)
 
@@ -96,6 +97,8 @@ class Asked:
     """0 first, 1 second, -1 last ..."""
     at_s: float | None = None
     """The time that the question names: "at 1:15", "at 12 s"."""
+    how_often: bool = False
+    """The answer is a number of moments."""
     beside: str = ""
     """"before" or "after": the answer lies on that side of what the question names."""
     sought: tuple[str, ...] = ()
@@ -124,6 +127,7 @@ def parse(text: str) -> Asked:
         is_large=bool(_LARGE.search(text)),
         at_s=_named_time(lower),
         order=next((_ORDER[w] for w in plain if w in _ORDER), None),
+        how_often=bool(HOW_OFTEN.search(text)),
         beside=beside.group(1).lower() if (beside := _BESIDE.search(text)) else "",
         sought=either.groups() if (either := _EITHER.search(text)) else (),
     )

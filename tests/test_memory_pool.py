@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from contracts_encode import carrier
 
-from memory.pool import PoolMerger, pooled
+from footage.carriers import pooled
+from memory.pool import PoolMerger
 
 
 def frames(count: int, tokens: int) -> list:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import nano
 from footage import ConfigError
-from nano.world import WorldConfig
+from nano.world import World, WorldConfig
 from workers.cli import app
 from workers.demo_film import write_film
 from workers.demo_world import run_world_demo
@@ -91,6 +91,16 @@ def test_a_library_of_another_encoder_is_refused_with_the_way_out(tmp_path: Path
     with pytest.raises(ConfigError, match="reads carriers of encoder siglip-nano") as caught:
         library.ask("Is there a red circle?")
     assert "--encoder nano" in caught.value.hint
+
+
+def test_a_folder_called_nano_does_not_hide_the_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nano").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with open_library("library", index=NANO_INDEX, ask=NANO_ASK) as library:
+        library.index(World.make(WorldConfig(3, "test", 60.0)).write(tmp_path / "film.mp4"))
+    done = CliRunner().invoke(app, ["ask", "Is there a red circle?", "-l", "library", "--selector", "aks", "--json"])
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["plan"]["selector"] == "aks"
 
 
 def test_auto_answers_with_nano_where_nano_wrote(examined: Examined) -> None:

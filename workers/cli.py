@@ -78,6 +78,7 @@ def ask(
     model: Annotated[
         str | None, typer.Option(help="none (moments only), template, nano, or a checkpoint [default: auto]", show_default=False)
     ] = None,
+    selector: Annotated[str | None, typer.Option(help="How frames are chosen: see docs/selection.md", show_default=False)] = None,
     budget: Annotated[int | None, typer.Option(help="Visual tokens to spend [default: 4096]", show_default=False)] = None,
     moments: Annotated[int | None, typer.Option(help="How many moments to cite [default: 5]", show_default=False)] = None,
     encoder: EncoderFlag = None,
@@ -87,7 +88,8 @@ def ask(
 ) -> None:
     """Answer a question, with the moments that bear the answer out."""
     _log(verbose)
-    lib = _library(library, offline, index={"encoder": encoder}, ask={"model": model, "budget": budget, "moments": moments})
+    asked = {"model": model, "selector": selector, "budget": budget, "moments": moments}
+    lib = _library(library, offline, index={"encoder": encoder}, ask=asked)
     from workers.engine import answer_json
     from workers.progress import reporter
 
@@ -240,14 +242,16 @@ def config(library: LibraryFlag = None, as_json: JsonFlag = False) -> None:
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the video, the library and the pictures go")] = Path("demo"),
-    world: Annotated[bool, typer.Option("--world", help="20 minutes of nano's world, ten questions, answered by nano's model")] = False,
+    harbour: Annotated[
+        bool, typer.Option("--harbour", help="Two minutes with titles and subtitles instead, asked without a model")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make a video with known truth, index it, ask about it, and check the answers."""
+    """Draw 20 minutes whose truth is known, index them, ask ten questions of nano, and check every answer."""
     from workers.demo import run_demo
     from workers.demo_world import run_world_demo
 
-    run = run_world_demo if world else run_demo
+    run = run_demo if harbour else run_world_demo
     if not run(folder, _print_json if as_json else None):
         raise typer.Exit(1)
 

@@ -1,4 +1,4 @@
-"""`footage demo`: make a film, index it, ask about it, and check every answer against the truth that is known."""
+"""`footage demo --harbour`: make a film, index it, ask about it, and check every answer against the truth that is known."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`footage demo --world`: a film whose truth is known, ten questions of ten kinds, answer and truth side by side, and a score."""
+"""`footage demo`: a film whose truth is known, ten questions of ten kinds, answer and truth side by side, and a score."""
 
 import time
 from collections.abc import Callable

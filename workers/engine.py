@@ -28,7 +28,7 @@ from qa.answerers.vlm import VlmAnswerer
 from qa.ask import Scope, ask, search, search_image
 from workers.config import Settings, find_library, load_settings
 from workers.indexing import Done, Listener, Refused, index, processes
-from workers.models import is_world, load_answerer
+from workers.models import NAMED, is_world, load_answerer
 from workers.reading import Reading
 from workers.remember import Tools, open_source
 
@@ -233,7 +233,8 @@ class Library:
 
     def _remember_encoder(self) -> None:
         name = self.settings.index.encoder
-        names = self._encoder_names() | {self.tools.encoder.id: str(Path(name).resolve()) if Path(name).is_dir() else name}
+        is_folder = name not in NAMED and Path(name).is_dir()  # a folder that happens to be called "nano" is not meant
+        names = self._encoder_names() | {self.tools.encoder.id: str(Path(name).resolve()) if is_folder else name}
         half = self.directory / f".{ENCODERS}"
         half.write_text(json.dumps(names, indent=1))
         half.replace(self.directory / ENCODERS)

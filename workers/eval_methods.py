@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from footage.carriers import Carrier, MemoryView
+from footage.carriers import Carrier, MemoryView, pooled
 from footage.protocols import Answerer
 from footage.questions import Answer, Budget, Evidence, Moment, Plan, Question
 from footage.recordings import TextRow
 from footage.timespan import TimeSpan
 from frame_select.registry import selector
-from memory.pool import pooled
 from qa.answerers.moments import MomentsAnswerer
 from qa.answerers.prompt import NOT_THERE
 from qa.ask import Memory, Scope, ask, cited, rows_of

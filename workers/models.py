@@ -10,6 +10,8 @@ from qa.answerers.vlm import VlmAnswerer
 from workers.config import Settings
 
 NANO = "nano"
+NAMED = ("color", NANO)
+"""Encoders of our own; every other name is a folder or a hub id."""
 WORLD_ONLY = "nano knows only its own drawn world of coloured shapes and words: about other footage its answers mean nothing"
 
 

@@ -19,7 +19,6 @@ ARTICLE = re.compile(r"^(?:the|an?) ")
 WRITTEN = re.compile(r"\b(?:word|number|text) ([A-Z0-9]{2,})\b")
 READS_LIKE = 0.7  # one letter of four may be misread
 LAST = re.compile(r"\b(?:last|later|latest)\b", re.IGNORECASE)
-HOW_OFTEN = re.compile(r"\bhow (?:many times|often)\b", re.IGNORECASE)
 INSTRUCTION = (
     "Above are numbered moments of a video, each with its time. Answer the question from them alone, in few words. "
     "Begin with the number of the moment that shows it, as [2]. If none of them shows it, answer: none."
@@ -89,7 +88,8 @@ class VlmAnswerer:
         yield self._reply(question, rows) if rows else NOT_THERE
 
     def _reply(self, question: Question, rows: list[Row]) -> str:
-        counts, either = bool(HOW_OFTEN.search(question.text)), parse(question.text).sought
+        asked = parse(question.text)
+        counts, either = asked.how_often, asked.sought
         if self.reading.one_by_one and either:
             return self._compare(question, rows, either)
         if self.reading.one_by_one:
