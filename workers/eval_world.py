@@ -20,6 +20,8 @@ FIRST_SEED = 500
 LEVELS = (64, 16, 4, 1)
 BARS = {"colour": 0.9, "shape": 0.9, "existence": 0.9, "text": 0.9, "direction": 0.75, "count": 0.75, "order": 0.75}
 BUDGETS = (4, 8, 16, 32, 64)
+COMPARED = ("peaks", "top-k", "aks", "mmr", "uniform")
+"""Selectors of `eval moments`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def run_moments(run: WorldRun) -> Report:
             truth = [TimeSpan(a, b) for a, b in question.spans]
             if not truth:
                 continue
-            for name in ("top-k", "uniform"):
+            for name in COMPARED:
                 for frames in BUDGETS:
                     spans = picked(examined, question.text, name, frames)
                     hit = [any(s.overlap_s(t) > 0 for s in spans) for t in truth]
@@ -86,7 +88,7 @@ def run_moments(run: WorldRun) -> Report:
                     rows.append({"world": examined.film.path.stem, "id": question.id, "method": name, "frames": frames,
                                  "recall": sum(hit) / len(hit), "iou": iou})  # fmt: skip
     report.rows = rows
-    for name in ("top-k", "uniform"):
+    for name in COMPARED:
         for measure in ("recall", "iou"):
             curves[f"{name}, {measure}"] = [
                 (float(n), bootstrap([r[measure] for r in rows if r["method"] == name and r["frames"] == n],
