@@ -24,8 +24,6 @@ class Curve:
     """(N,) seconds that each row stands for."""
     which: AnyArray
     """(N,) its recording."""
-    query: AnyArray
-    """(E,)"""
 
     def __len__(self) -> int:
         return len(self.scores)

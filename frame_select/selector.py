@@ -43,7 +43,7 @@ class CurveSelector:
         best = best_first(scores)
         again = best[open_rows[best]][: redecodes_within(budget, int(open_rows.sum()))]
         tokens = budget.tokens - len(again) * budget.tokens_per_redecode
-        curve = Curve(scores, view.embeds, view.weights_s, view.which, query.embed)
+        curve = Curve(scores, view.embeds, view.weights_s, view.which)
         reasons = self._reasons(curve, tokens, picks_within(budget, len(again), self.tokens_per_carrier, len(view)))
         return plan_of(self.name, view, budget, reasons, scores, again)
 

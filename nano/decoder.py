@@ -31,12 +31,12 @@ WORDS_OF = {
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
-    steps: int = 9000
+    steps: int = 6000
     tokens: int = 6400
     """Of a batch, about: 8 to 32 contexts."""
     questions: int = 8
     """Asked of every context."""
-    rate: float = 1.5e-3
+    rate: float = 1.0e-3
     events: int = 8000
     levels: tuple[int, ...] = LEVELS
     save_every: int = 150

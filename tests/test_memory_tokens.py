@@ -191,4 +191,5 @@ def test_cuts_are_found_at_once_and_every_frame_lies_in_one_scene() -> None:
     assert len(list(scenes(walk, OnlineCutter(threshold=0.999, same=1.0)))) <= 3
     assert list(scenes(np.ones((5, 3)))) == [slice(0, 5)]
     assert list(scenes(np.zeros((0, 3)))) == []
-    assert len(optimal_segments(static(moving()))) >= 1
+    stays = static(moving())
+    assert sum(saved(stays, segment) for segment in optimal_segments(stays)) >= 24 * 11  # patches that the walker never comes to

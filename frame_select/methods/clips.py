@@ -69,7 +69,7 @@ def peaks(shares: AnyArray) -> AnyArray:
     if len(rises) == 0:
         return np.zeros(1, np.intp)
     signs = np.sign(steps[rises])
-    tops = [int(rises[0]) * 0] if signs[0] < 0 else []
+    tops = [0] if signs[0] < 0 else []
     tops += (rises[:-1][(signs[:-1] > 0) & (signs[1:] < 0)] + 1).tolist()
     if signs[-1] > 0:
         tops.append(int(rises[-1]) + 1)
