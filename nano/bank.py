@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from footage.nested import nested
 from nano.phrases import a, many, number_word, the
 from nano.prompt import LEVELS
 from nano.scene import Event, Shot, make_noise, sample_event
@@ -18,15 +19,21 @@ from nano.words import DIRECTIONS
 
 FRAMES = 4
 """Of every event."""
+DETAILS = 32
+"""Tokens a frame that are kept in the order of footage.nested."""
 
 
 @dataclass(slots=True)
 class Bank:
-    """events[n] with tokens[level][n] (FRAMES, level, D) float16 of its frames at times_s[n] (FRAMES,); None is an empty stretch."""
+    """events[n] with tokens[level][n] (FRAMES, level, D) float16 of its frames at times_s[n] (FRAMES,); None is an empty stretch.
+
+    details[n] (FRAMES, DETAILS, D) float16 are the same frames as footage.nested orders them.
+    """
 
     events: list[Event | None]
     times_s: Any
     tokens: dict[int, Any]
+    details: Any
 
     @classmethod
     def make(cls, tower: Any, split: str, count: int, seed: int) -> "Bank":
@@ -39,6 +46,7 @@ class Bank:
         events: list[Event | None] = [sample_event(rng, split) if rng.random() > 0.05 else None for _ in range(count)]
         times = np.zeros((count, FRAMES), np.float32)
         tokens = {level: np.zeros((count, FRAMES, level, WIDTH), np.float16) for level in LEVELS}
+        details = np.zeros((count, FRAMES, DETAILS, WIDTH), np.float16)
         for begin in range(0, count, 16):
             pixels = []
             for n in range(begin, min(count, begin + 16)):
@@ -49,19 +57,21 @@ class Bank:
                 pixels += [worn(shot.frame(at_s + float(t), event, float(t), int(rng.integers(16))), rng) for t in times[n]]
             with torch.inference_mode():
                 seen = tower(normal(np.stack(pixels))).last_hidden_state
+            grids = seen.numpy().reshape(-1, FRAMES, 64, WIDTH)
             for level in LEVELS:
-                tokens[level][begin : begin + 16] = pooled(seen.numpy().reshape(-1, FRAMES, 64, WIDTH), level)
-        return cls(events, times, tokens)
+                tokens[level][begin : begin + 16] = pooled(grids, level)
+            details[begin : begin + 16] = nested(grids, DETAILS)
+        return cls(events, times, tokens, details)
 
     @classmethod
     def kept(cls, folder: Path, tower: Any, split: str, count: int, seed: int) -> "Bank":
         """The same, kept in a folder, so that training goes on at once; another tower gets a bank of its own."""
         which = hashlib.blake2b(tower.post_layernorm.weight.detach().numpy().tobytes(), digest_size=4).hexdigest()
-        path = folder / f"bank-{which}-{split}-{count}-{seed}.pickle"
+        path = folder / f"bank2-{which}-{split}-{count}-{seed}.pickle"
         if not path.exists():
             bank = cls.make(tower, split, count, seed)
             with path.open("wb") as file:
-                pickle.dump((bank.events, bank.times_s, bank.tokens), file, protocol=5)
+                pickle.dump((bank.events, bank.times_s, bank.tokens, bank.details), file, protocol=5)
             return bank
         with path.open("rb") as file:
             return cls(*pickle.load(file))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from footage.nested import nested
 from nano.bank import FRAMES, Bank, caption, visible
 from nano.phrases import Q_KINDS
 from nano.prompt import ASSISTANT, BEGIN, END, USER, answer_words, row_words
@@ -14,9 +15,9 @@ from nano.questions import Asker
 from nano.scene import Event
 from nano.tower import WIDTH
 
-WEIGHTS = {"existence": 3, "colour": 2, "shape": 2, "count": 4, "direction": 4, "text": 4, "when": 2, "order": 5, "times": 1, "absent": 4}
+WEIGHTS = {"existence": 3, "colour": 2, "shape": 2, "count": 4, "direction": 3, "text": 4, "when": 2, "order": 5, "times": 1, "absent": 4}
 """How often each kind is asked; some can be asked of few rows, and then are asked more."""
-FORMS = {"sign": 2.5, "sequence": 3.0}
+FORMS = {"sign": 2.5, "sequence": 3.0, "group": 1.5}
 """How often events of some forms are drawn, others once: letters and orders are the hardest to learn and the rarest to meet."""
 ODDS = np.array([WEIGHTS[kind] for kind in Q_KINDS]) / sum(WEIGHTS.values())
 IGNORED = -100
@@ -48,10 +49,13 @@ class Contexts:
         shares = np.array([FORMS.get(event.form, 1.0) if event else 1.0 for event in bank.events])
         self._odds = np.cumsum(shares / shares.sum())
 
-    def one(self, frames: int, level: int, questions: int, odds: Any = ODDS) -> Context:
-        """One row of evidence with questions about it. odds: (len(Q_KINDS),) of the kinds of question."""
+    def one(self, frames: int, level: int, questions: int, odds: Any = ODDS, *, details: bool = False) -> Context:
+        """One row of evidence with questions about it.
+
+        odds: (len(Q_KINDS),) of the kinds of question. details: frames are the first `level` tokens of footage.nested.
+        """
         rng = self._rng
-        event, times, seen = self._row(int(np.searchsorted(self._odds, rng.random())), frames, level)
+        event, times, seen = self._row(int(np.searchsorted(self._odds, rng.random())), frames, level, details)
         made = Context(self._ids(f"{BEGIN} {USER}"), [], [], [], [], seen.reshape(-1, WIDTH), [])
         begin_s = float(np.exp(rng.uniform(0, np.log(30000))))
         made.ids += self._ids(row_words(1, begin_s, begin_s + float(times[-1] - times[0]) + 1, [level] * len(seen)))
@@ -71,17 +75,21 @@ class Contexts:
             self._hang(made, size, [first], rest)
         return made
 
-    def _row(self, n: int, frames: int, level: int) -> tuple[Event | None, list[float], Any]:
+    def _row(self, n: int, frames: int, level: int, details: bool) -> tuple[Event | None, list[float], Any]:
         """(what its frames show, their times in the event, (F, level, WIDTH)): some are merged, some stand among empty frames."""
         rng, bank = self._rng, self._bank
         event, shown = bank.events[n], np.sort(rng.choice(FRAMES, frames, replace=False))
-        times, seen = bank.times_s[n][shown].tolist(), bank.tokens[level][n][shown]
-        if frames > 1 and rng.random() < 0.05 and not (event and event.form == "sequence"):  # two frames as one carrier
+        tokens = bank.details[:, :, :level] if details else bank.tokens[level]
+        times, seen = bank.times_s[n][shown].tolist(), tokens[n][shown]
+        mergeable = frames > 1 and not (event and event.form == "sequence")
+        if mergeable and details and rng.random() < 0.25:  # all frames as one carrier
+            seen = nested(bank.tokens[64][n][shown].reshape(-1, WIDTH), level)[None]
+        elif mergeable and not details and rng.random() < 0.05:  # two frames as one carrier
             seen = np.concatenate([seen[:2].astype(np.float32).mean(0, keepdims=True), seen[2:]])
             times = [(times[0] + times[1]) / 2, *times[2:]]
         event = visible(event, times)
         if self._empty and rng.random() < 0.2:
-            blank = bank.tokens[level][int(rng.choice(self._empty)), :1]
+            blank = tokens[int(rng.choice(self._empty)), :1]
             seen = np.concatenate([blank, seen] if rng.random() < 0.5 else [seen, blank])
         return event, times, seen
 

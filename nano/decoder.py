@@ -39,6 +39,8 @@ class DecoderConfig:
     rate: float = 1.0e-3
     events: int = 8000
     levels: tuple[int, ...] = LEVELS
+    details: tuple[int, ...] = (32, 16, 8, 4, 1)
+    """Tokens a frame in the order of footage.nested that every second batch is trained on; () for none."""
     save_every: int = 150
     seed: int = 0
 
@@ -75,12 +77,14 @@ def logits_of(vlm: Any, batch: dict[str, Any]) -> Any:
     return vlm.lm_head(out.last_hidden_state[batch["labels"] != IGNORED])
 
 
-def shape_of(rng: np.random.Generator, step: int, config: DecoderConfig) -> tuple[int, int]:
-    """(frames, level) of a batch: single frames at first, then up to all; fine levels are drawn more often."""
-    odds = np.array(config.levels) ** 0.5
-    level = int(rng.choice(config.levels, p=odds / odds.sum()))
-    frames = 1 if step < 100 or rng.random() < 0.25 else int(rng.integers(1, FRAMES + 1))
-    return frames, level
+def shape_of(rng: np.random.Generator, step: int, config: DecoderConfig) -> tuple[int, int, bool]:
+    """(frames, tokens a frame, whether these are details) of a batch: single frames at first, then up to all; fine levels more often."""
+    details = bool(config.details) and rng.random() < 0.5
+    levels = config.details if details else config.levels
+    odds = np.array(levels) ** 0.5
+    level = int(rng.choice(levels, p=odds / odds.sum()))
+    frames = 1 if step < 100 or rng.random() < 0.4 else int(rng.integers(1, FRAMES + 1))
+    return frames, level, details
 
 
 def start_from_heads(vlm: Any, heads: dict[str, Any], tokenizer: Any, mean: Any) -> None:
@@ -195,9 +199,9 @@ def _train(rank: int, workers: int, meeting: Path, folder: Path, config: Decoder
     for step in range(begun, config.steps):
         for group in optimizer.param_groups:
             group["lr"] = config.rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / config.steps)))
-        frames, level = shape_of(shapes, step, config)
+        frames, level, details = shape_of(shapes, step, config)
         size = int(np.clip(config.tokens // (frames * level + 24 * config.questions), 8, 32)) // workers
-        batch = collate([contexts.one(frames, level, config.questions) for _ in range(max(1, size))])
+        batch = collate([contexts.one(frames, level, config.questions, details=details) for _ in range(max(1, size))])
         loss = cross_entropy(logits_of(vlm, batch), batch["labels"][batch["labels"] != IGNORED])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -209,13 +213,13 @@ def _train(rank: int, workers: int, meeting: Path, folder: Path, config: Decoder
         last = step + 1 == config.steps or bool(stop)
         if rank == 0 and step % 50 == 0:
             lost, spent_s = float(loss.detach()), time.monotonic() - clock
-            print(f"{name} {step} frames {frames} level {level} loss {lost:.3f} {spent_s:.0f} s", file=said)
+            print(f"{name} {step} frames {frames} level {level}{' details' * details} loss {lost:.3f} {spent_s:.0f} s", file=said)
         if rank == 0 and ((step + 1) % config.save_every == 0 or last):
             half = state.with_suffix(".half")
             torch.save({"model": vlm.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, half)
             half.replace(state)
-            for seen in ((1, 64), (4, 64), (4, 4)):
-                print(f"  frames, level {seen}: {check(vlm, unseen, seen, tokenizer)}", file=said)
+            for seen in ((1, 64, False), (1, 8, True), (4, 64, False), (4, 16, True), (4, 4, False)):
+                print(f"  frames, level, details {seen}: {check(vlm, unseen, seen, tokenizer)}", file=said)
         if last:
             break
     distributed.destroy_process_group()
@@ -233,14 +237,14 @@ def _share(weights: Sequence[Any], workers: int) -> None:
         grad.copy_(part.view_as(grad))
 
 
-def check(vlm: Any, bank: Bank, shape: tuple[int, int], tokenizer: Any, count: int = 96) -> str:
+def check(vlm: Any, bank: Bank, shape: tuple[int, int, bool], tokenizer: Any, count: int = 96) -> str:
     """Share of answers that are right in every token, by kind."""
     import torch
 
     contexts = Contexts(bank, "val", 1, tokenizer)
     found: dict[str, list[bool]] = {kind: [] for kind in Q_KINDS}
     for _ in range(count // 16):
-        made = [contexts.one(*shape, 8) for _ in range(16)]
+        made = [contexts.one(*shape[:2], 8, details=shape[2]) for _ in range(16)]
         batch = collate(made)
         with torch.inference_mode():
             right = logits_of(vlm, batch).argmax(-1) == batch["labels"][batch["labels"] != IGNORED]

@@ -44,7 +44,7 @@ class Asker:
     rng: np.random.Generator
     split: str = "train"
     times_s: Sequence[float] = ()
-    """When the first event is looked at, in its own seconds, where workings must say what is seen then."""
+    """When the first event is looked at, in its own seconds; () is all of the time."""
     _at: dict[Kind, list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -159,21 +159,16 @@ class Asker:
         return self._made("count", text, number_word(count), row, about=about, kinds_=[kind], workings=named(kind))
 
     def _direction(self) -> Asked | None:
+        """Which way a thing moves; of one look alone, where it is. Several looks are taken one by one, and not asked about together."""
+        looks = len(self.times_s)
         once = [(self._event(r).one(k), r) for k, r in self._once()]
-        chosen = self._pick([(thing, row) for thing, row in once if thing is not None and thing.motion in DIRECTIONS])
-        if chosen is None:
+        chosen = self._pick([(thing, row) for thing, row in once if thing is not None and (looks == 1 or thing.motion in DIRECTIONS)])
+        if chosen is None or looks > 1:
             return None
         thing, row = chosen
-        return self._made(
-            "direction",
-            phrase("direction", self._n(), the=the(thing.kind)),
-            thing.motion,
-            row,
-            thing,
-            about=self._look(thing.kind),
-            kinds_=[thing.kind],
-            workings=_path(thing, self.times_s),
-        )
+        text, about = phrase("direction", self._n(), the=the(thing.kind)), self._look(thing.kind)
+        answer = _place(thing, self.times_s[0]) if looks else thing.motion
+        return self._made("direction", text, answer, row, thing, about=about, kinds_=[thing.kind], workings=named(thing.kind))
 
     def _text(self) -> Asked | None:
         signs = [row for row, event in enumerate(self.events) if event and event.sign]
@@ -283,11 +278,9 @@ def _list(event: Event) -> str:
     return " then ".join(named(thing.kind) for thing in event.things)
 
 
-def _path(thing: Thing, times_s: Sequence[float]) -> str:
-    """Where it is first and where it is last."""
-    seen = [t for t in times_s if thing.start_s <= t < thing.end_s]
-    cells = [cell(*thing.place(t)) for t in (seen[:1] + seen[-1:])]
-    return " ".join(f"{named(thing.kind)} {COLUMNS[column]} {ROWS[row]}" for column, row in cells) + " ;"
+def _place(thing: Thing, at_s: float) -> str:
+    column, row = cell(*thing.place(at_s))
+    return f"{COLUMNS[column]} {ROWS[row]}"
 
 
 def _read(sign: Sign) -> str:

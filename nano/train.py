@@ -24,6 +24,9 @@ def main() -> None:
     parser.add_argument("--tower-steps", type=int, default=TowerConfig().steps)
     parser.add_argument("--decoder-steps", type=int, default=DecoderConfig().steps)
     parser.add_argument("--levels", type=int, nargs="+", default=list(DecoderConfig().levels), help="tokens a frame that are trained on")
+    parser.add_argument(
+        "--details", type=int, nargs="*", default=list(DecoderConfig().details), help="the same, in the order of footage.nested"
+    )
     parser.add_argument("--name", default="decoder", help="of the decoder's state, to train several on one tower")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop the decoder after so many, state kept")
     parser.add_argument("--further", action="store_true", help="begin with the shipped checkpoints and train the decoder alone")
@@ -35,7 +38,7 @@ def main() -> None:
     given.work.mkdir(parents=True, exist_ok=True)
     if not given.further:
         train_tower(given.work, replace(TowerConfig(), steps=given.tower_steps), say=_say)
-    config = replace(DecoderConfig(), steps=given.decoder_steps, levels=tuple(given.levels))
+    config = replace(DecoderConfig(), steps=given.decoder_steps, levels=tuple(given.levels), details=tuple(given.details))
     train_decoder(given.work, config, name=given.name, until=given.minutes * 60)
     export(given.work, given.tower, given.vlm, decoder=given.name)
     _say(f"wrote {given.tower} and {given.vlm}")

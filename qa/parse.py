@@ -67,6 +67,8 @@ _FORM = frozenset(  # words about how the answer looks, not about what it says
 _CONTEXT = re.compile(r"\s*(?:in|on|at|during|inside|within) (?:the|a|an|this|that) [^,?]{3,80},(?=\s)")
 _EITHER = re.compile(r",\s*((?:the|an?)\s[^,?]+?)\s+or\s+((?:the|an?)\s[^,?]+?)\s*\?*\s*$", re.I)
 HOW_OFTEN = re.compile(r"\bhow (?:many times|often)\b", re.I)
+_HOW_MANY = re.compile(r"\bhow many\b(?! times)", re.I)
+_WHICH_WAY = re.compile(r"\b(?:which way|(?:what|which) direction|where (?:does|do|did|is|are) [^,?]*\b(?:mov|go|head)\w* to)\b", re.I)
 _BESIDE = re.compile(r"\b(before|after)\s+(?:the|an?|this|that)\s", re.I)
 _LARGE = re.compile(r"\b(?:titles?|headings?|headlines?|large|big|huge|headers?|banners?)\b", re.I)
 
@@ -99,6 +101,10 @@ class Asked:
     """The time that the question names: "at 1:15", "at 12 s"."""
     how_often: bool = False
     """The answer is a number of moments."""
+    how_many: bool = False
+    """The answer is a number of things that are there at once."""
+    which_way: bool = False
+    """The answer is a direction in which something moves."""
     beside: str = ""
     """"before" or "after": the answer lies on that side of what the question names."""
     sought: tuple[str, ...] = ()
@@ -128,6 +134,8 @@ def parse(text: str) -> Asked:
         at_s=_named_time(lower),
         order=next((_ORDER[w] for w in plain if w in _ORDER), None),
         how_often=bool(HOW_OFTEN.search(text)),
+        how_many=bool(_HOW_MANY.search(text)),
+        which_way=bool(_WHICH_WAY.search(text)),
         beside=beside.group(1).lower() if (beside := _BESIDE.search(text)) else "",
         sought=either.groups() if (either := _EITHER.search(text)) else (),
     )

@@ -51,6 +51,16 @@ def test_a_time_named_in_the_question_is_read(text: str, time_s: float | None) -
     assert parse(text).at_s == time_s
 
 
+def test_how_many_how_often_and_which_way_are_told_apart() -> None:
+    asked = {
+        text: parse(text) for text in ("How many red stars are there?", "How many times does it appear?", "Which way does the car go?")
+    }
+    assert [(a.how_many, a.how_often, a.which_way) for a in asked.values()] == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    assert parse("Where does the red star move to?").which_way
+    assert parse("In which direction do they walk?").which_way
+    assert not parse("Where is the bus to London?").which_way
+
+
 def test_words_of_names_addresses_and_code_are_also_taken_in_parts() -> None:
     assert word_list("search_spec.js") == ["search_spec.js", "search", "spec", "js", "searchspecjs"]
     assert {"todo", "mvc"} <= set(word_list("todoMvc"))

@@ -19,6 +19,9 @@ from footage.timespan import TimeSpan, clock_words
 MARK = re.compile(r"\[(\d+)\]")
 FRAMES_OF_A_ROW = 4
 ABSENT = "none"
+COLUMNS, ROWS = "bcdefghi", "stuvwxyz"
+"""The letters in which a model that works aloud says a place: eighths of the picture from the left and from above."""
+PLACE = re.compile(rf"\b([{COLUMNS}]) ([{ROWS}])$")
 SPELLED = re.compile(r"(?:(?<= )|^)[a-z] [A-Z0-9](?: [a-z] [A-Z0-9])*(?= |$)")
 NOT_THERE = "Not in the footage."
 
@@ -121,7 +124,7 @@ def dated(row: Row) -> str:
 def concluded(words: str) -> str:
     """What is left when the workings are taken away: all up to the last semicolon, and the places among the letters of a spelled word.
 
-    "red star b t red star g t ; right" is right; "c e c S d U e N" is SUN.
+    "red star then blue ring ; blue ring" is blue ring; "c e c S d U e N" is SUN.
     """
     words = words[words.rfind(";") + 1 :].strip()
     return spelled(words) if all(len(word) == 1 for word in words.split()) and spelled(words) else words
@@ -129,5 +132,17 @@ def concluded(words: str) -> str:
 
 def spelled(words: str) -> str:
     """The word that lone letters spell, each after its column; "" where there is none: SUN of "sign c e c S d U e N"."""
+    return "".join(letters(words).values())
+
+
+def letters(words: str) -> dict[str, str]:
+    """{column: letter} of the first word that lone letters spell."""
     found = SPELLED.search(words)
-    return "".join(found.group().split()[1::2]) if found else ""
+    said = found.group().split() if found else []
+    return dict(zip(said[::2], said[1::2], strict=True))
+
+
+def placed(words: str) -> tuple[int, int] | None:
+    """(column, row), from 0, of the place that the words end with: (0, 1) of "red star b t"."""
+    found = PLACE.search(words)
+    return (COLUMNS.index(found[1]), ROWS.index(found[2])) if found else None

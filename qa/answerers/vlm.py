@@ -1,9 +1,7 @@
 """VlmAnswerer: a video-language model that reads carriers in place of visual tokens and points at what it read."""
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from difflib import SequenceMatcher
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,14 +9,11 @@ import numpy as np
 
 from footage.errors import ModelError, OutOfDeviceMemory
 from footage.questions import Evidence, Question
-from qa.answerers.prompt import NOT_THERE, Row, dated, fitted, pointed, rows_of, spelled, spoken, written
+from qa.answerers.one_by_one import OneByOne
+from qa.answerers.prompt import NOT_THERE, Row, fitted, rows_of, spoken, written
 from qa.parse import parse
 
 FAMILIES = ("smolvlm",)  # model_type in config.json
-ARTICLE = re.compile(r"^(?:the|an?) ")
-WRITTEN = re.compile(r"\b(?:word|number|text) ([A-Z0-9]{2,})\b")
-READS_LIKE = 0.7  # one letter of four may be misread
-LAST = re.compile(r"\b(?:last|later|latest)\b", re.IGNORECASE)
 INSTRUCTION = (
     "Above are numbered moments of a video, each with its time. Answer the question from them alone, in few words. "
     "Begin with the number of the moment that shows it, as [2]. If none of them shows it, answer: none."
@@ -35,7 +30,7 @@ class Reading:
     """Tell it what to do. nano was trained on rows and questions alone."""
     max_visual_tokens: int = 4096
     one_by_one: bool = False
-    """Read the rows each by itself, best match first, until one answers; "which comes first" asks for each when it is there."""
+    """Read the rows each by itself, see one_by_one.OneByOne."""
     aloud: bool = False
     """It works out loud: its answer is what prompt.concluded leaves of its words."""
     max_new_tokens: int = 64
@@ -88,52 +83,11 @@ class VlmAnswerer:
         yield self._reply(question, rows) if rows else NOT_THERE
 
     def _reply(self, question: Question, rows: list[Row]) -> str:
-        asked = parse(question.text)
-        counts, either = asked.how_often, asked.sought
-        if self.reading.one_by_one and either:
-            return self._compare(question, rows, either)
         if self.reading.one_by_one:
-            return self._read_each(question, sorted(rows, key=lambda row: row.place), counts)
+            return OneByOne(self._read, aloud=self.reading.aloud).reply(question, rows)
         near = fitted(rows, self.reading.max_visual_tokens)
+        counts = parse(question.text).how_often
         return spoken(self._read(question, rows), near, counts=counts, aloud=self.reading.aloud)
-
-    def _read_each(self, question: Question, rows: list[Row], counts: bool) -> str:
-        """The first row that answers; of a question how often, all that do."""
-        if self.reading.aloud and (sought := WRITTEN.findall(question.text)):
-            return self._find_written(question, rows, sought[0])
-        replies = ((row, self._read(question, [row])) for row in rows)
-        if counts:
-            shown = sorted((row for row, reply in replies if pointed(reply, [row])), key=lambda row: row.span.start_s)
-            return spoken("".join(f"[{n}]" for n in range(1, len(shown) + 1)), shown, counts=True)
-        said = NOT_THERE
-        for row, reply in replies:
-            if pointed(reply, [row]):
-                return spoken(reply, [row], aloud=self.reading.aloud)
-            said = spoken(reply, [row], aloud=self.reading.aloud) if said == NOT_THERE else said
-        return said
-
-    def _find_written(self, question: Question, rows: list[Row], sought: str) -> str:
-        """The row whose sign reads most like what is sought: letters are compared here, as reading them is all that the model does."""
-        readings = [spelled(self._read(question, [row])) for row in rows]
-        alike = [SequenceMatcher(None, reading, sought, autojunk=False).ratio() for reading in readings]
-        best = max(range(len(rows)), key=lambda n: alike[n])
-        return spoken("[1]", [rows[best]]) if alike[best] >= READS_LIKE else NOT_THERE
-
-    def _compare(self, question: Question, rows: list[Row], either: Sequence[str]) -> str:
-        """Which of several comes first, or last: the rows say when each is there, and those times are compared."""
-        last = bool(LAST.search(question.text))
-        ordered = sorted(rows, key=lambda row: row.span.start_s, reverse=last)
-        found: list[tuple[str, Row]] = []
-        for name in either:
-            when = replace(question, text=f"When does {name} appear?")
-            row = next((row for row in ordered if pointed(self._read(when, [row]), [row])), None)
-            found += [(ARTICLE.sub("", name), row)] if row else []
-        if not found:
-            return NOT_THERE
-        if len({row.place for _, row in found}) < len(found):  # one row shows both: it must tell by itself
-            return spoken(self._read(question, [found[0][1]]), [found[0][1]], aloud=self.reading.aloud)
-        found.sort(key=lambda item: item[1].span.start_s, reverse=last)
-        return ("; before that " if last else "; later ").join(f"{name} {dated(row)}" for name, row in found)
 
     def _read(self, question: Question, rows: Sequence[Row]) -> str:
         """The model's own words about some rows."""
