@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from footage.arrays import AnyArray, Embeds, Seconds, Tokens, halved, is_square_grid, shape_text
+from footage.nested import nested
 from footage.recordings import Gap, Segment, TextRow
 from footage.timespan import TimeSpan
 
@@ -56,6 +57,11 @@ def pooled(carrier: Carrier, at_most: int) -> Carrier:
     while len(tokens) > at_most and is_square_grid(len(tokens)):
         tokens = halved(tokens)
     return carrier if len(tokens) == len(carrier.tokens) else replace(carrier, tokens=tokens.astype(np.float16))
+
+
+def detailed(carrier: Carrier, at_most: int) -> Carrier:
+    """The same carrier in at most so many tokens: its weighted mean, then whole tokens, each unlike all before it (footage.nested)."""
+    return carrier if len(carrier.tokens) <= at_most else replace(carrier, tokens=nested(carrier.tokens, at_most).astype(np.float16))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

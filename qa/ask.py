@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from footage.arrays import AnyArray, Embeds
-from footage.carriers import MemoryView, pooled
+from footage.carriers import MemoryView
 from footage.errors import Anachronism, NothingRecorded
 from footage.protocols import Answerer, Encoder, Fetcher, Selector
 from footage.questions import Answer, Budget, Evidence, Moment, Plan, Query, Question
@@ -235,7 +235,7 @@ def _evidence(moment: Moment, view: MemoryView, plan: Plan, names: Callable[[str
     planned = np.intersect1d(inside, list(tokens))
     rows = planned if len(planned) else inside[:1]
     some = [int(row) for row in rows[np.unique(np.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).round().astype(int))]]
-    carriers = [pooled(c, tokens.get(row, len(c.tokens))) for row, c in zip(some, view.load(some), strict=True)]
+    carriers = [detailed(c, tokens.get(row, len(c.tokens))) for row, c in zip(some, view.load(some), strict=True)]
     return Evidence(moment.recording_id, moment.span, moment.score, carriers[0], name, tuple(carriers))
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from footage.nested import nested
 from footage.questions import Question
 from footage.timespan import TimeSpan, parse_clock
 from memory.encoders.dual import DualEncoder
-from nano.bank import Bank, pooled, visible
+from nano.bank import DETAILS, Bank, pooled, visible
 from nano.contexts import Context, Contexts, collate
 from nano.decoder import DecoderConfig, logits_of, make_vlm, train_decoder
 from nano.export import export
@@ -38,7 +39,8 @@ def bank() -> Bank:
     events = [sample_event(rng, "train") for _ in range(40)]
     times = np.stack([(np.arange(4) + 0.5) / 4 * e.duration_s for e in events])
     fine = rng.normal(size=(40, 4, 64, 192)).astype(np.float32)
-    return Bank(events, times, {level: pooled(fine, level).astype(np.float16) for level in LEVELS})
+    tokens = {level: pooled(fine, level).astype(np.float16) for level in LEVELS}
+    return Bank(events, times, tokens, nested(fine, DETAILS).astype(np.float16))
 
 
 def only(context: Context, branch: int) -> Context:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from footage.carriers import Carrier, MemoryView, pooled
+from footage.carriers import Carrier, MemoryView, detailed
 from footage.protocols import Answerer
 from footage.questions import Answer, Budget, Evidence, Moment, Plan, Question
 from footage.recordings import TextRow
@@ -39,6 +39,8 @@ class Examined:
         return np.flatnonzero((view.ends_s > span.start_s) & (view.starts_s < span.end_s)).tolist()
 
 
+Shorter = Callable[[Carrier, int], Carrier]
+"""(carrier, tokens at most): footage.carriers.detailed or pooled."""
 Method = Callable[[Examined, Question, Sequence[tuple[float, float]]], Answer]
 """(library and film, question, true spans) to an answer; only `given` may look at the true spans."""
 
@@ -75,8 +77,8 @@ def last(count: int) -> Method:
     return method
 
 
-def given(level: int = 64) -> Method:
-    """The right frames handed over, at a level of tokens a frame: what the model could do if nothing were ever missed.
+def given(level: int = 64, shorter: Shorter = detailed) -> Method:
+    """The right frames handed over, in so many tokens each: what the model could do if nothing were ever missed.
 
     A question without an answer gets what footage itself would find for it.
     """
@@ -84,18 +86,18 @@ def given(level: int = 64) -> Method:
     def method(examined: Examined, question: Question, truth: Sequence[tuple[float, float]]) -> Answer:
         spans = [TimeSpan(a, b) for a, b in truth]
         spans = spans or [m.span for m in examined.library.search(question.text, recording=examined.film.recording_id, limit=2)]
-        evidence = [_evidence(examined, span, examined.rows_in(span), level) for span in spans]
+        evidence = [_evidence(examined, span, examined.rows_in(span), level, shorter) for span in spans]
         return _answered(examined.library.answerer, question, [e for e in evidence if e.shown])
 
     return method
 
 
 def planned(level: int) -> Method:
-    """footage's own choice, its frames pooled to a level before they are read."""
+    """footage's own choice, its frames in so many tokens each."""
 
     def method(examined: Examined, question: Question, truth: Sequence[tuple[float, float]]) -> Answer:
         library = examined.library
-        answerer = _Pooled(library.answerer, level)
+        answerer = _Shortened(library.answerer, level)
         return library.ask(question.text, recording=examined.film.recording_id, answerer=answerer)
 
     return method
@@ -128,8 +130,8 @@ class _Without:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pooled:
-    """An answerer that is shown coarser frames."""
+class _Shortened:
+    """An answerer that is shown frames of fewer tokens."""
 
     inner: Answerer
     level: int
@@ -139,7 +141,7 @@ class _Pooled:
         return f"{self.inner.id} at {self.level}"
 
     def stream(self, question: Question, evidence: Sequence[Evidence]) -> Iterator[str]:
-        return self.inner.stream(question, [replace(e, shown=tuple(pooled(c, self.level) for c in e.shown)) for e in evidence])
+        return self.inner.stream(question, [replace(e, shown=tuple(detailed(c, self.level) for c in e.shown)) for e in evidence])
 
 
 def _frames_at(examined: Examined, question: Question, times: Sequence[float]) -> Answer:
@@ -152,8 +154,8 @@ def _frames_at(examined: Examined, question: Question, times: Sequence[float]) -
     return _answered(examined.library.answerer, question, evidence)
 
 
-def _evidence(examined: Examined, span: TimeSpan, rows: Sequence[int], level: int) -> Evidence:
-    shown = tuple(pooled(carrier, level) for carrier in examined.carriers(rows))
+def _evidence(examined: Examined, span: TimeSpan, rows: Sequence[int], level: int, shorter: Shorter = detailed) -> Evidence:
+    shown = tuple(shorter(carrier, level) for carrier in examined.carriers(rows))
     content = (
         shown[0] if shown else Carrier("", (span,), span.start_s, span.duration_s, np.zeros((1, 1), np.float16), np.zeros(1, np.float32))
     )

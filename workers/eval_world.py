@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from footage.carriers import pooled
 from footage.questions import Budget, Query, Question
 from footage.timespan import TimeSpan, union
 from frame_select.registry import selector
@@ -17,7 +18,7 @@ from workers.eval_report import Report
 from workers.eval_stats import Interval, bootstrap
 
 FIRST_SEED = 500
-LEVELS = (64, 16, 4, 1)
+LEVELS, POOLED = (64, 32, 16, 8, 4, 1), (16, 4, 1)
 BARS = {"colour": 0.9, "shape": 0.9, "existence": 0.9, "text": 0.9, "direction": 0.75, "count": 0.75, "order": 0.75}
 BUDGETS = (4, 8, 16, 32, 64)
 COMPARED = ("peaks", "top-k", "aks", "mmr", "uniform")
@@ -43,7 +44,8 @@ class WorldRun:
 def run_world(run: WorldRun) -> Report:
     """Accuracy by kind: footage end to end, the right frames given at each level, and the baselines."""
     methods: dict[str, Method] = {
-        "footage": ours, **{f"given, {level} tokens": given(level) for level in LEVELS}, "footage, 4 tokens": planned(4),
+        "footage": ours, **{f"given, {level} tokens": given(level) for level in LEVELS},
+        **{f"given, {level} pooled": given(level, pooled) for level in POOLED}, "footage, 4 tokens": planned(4),
         "uniform 8 frames": uniform(8), "last 8 frames": last(8), "retrieval only": retrieval_only,
     }  # fmt: skip
     report = Report("eval world", asdict(run))
@@ -62,8 +64,10 @@ def run_world(run: WorldRun) -> Report:
          "right, but cited elsewhere": sum(m.right and not m.cited for m in own)}
         for name in methods if (own := [m for m in marks if m.method == name])
     ])  # fmt: skip
-    points = [(float(level), right([m for m in marks if m.method == f"given, {level} tokens"])) for level in LEVELS]
-    report.curve, report.x_label, report.log_x = {"the right frames given": points}, "tokens a frame", True
+    report.curve = {
+        "the right frames given, whole tokens": _curve(marks, LEVELS, "tokens"), "the right frames given, pooled": _curve(marks, POOLED, "pooled")
+    }  # fmt: skip
+    report.x_label, report.log_x = "tokens a frame", True
     report.bars = {name: {k: right(_of(marks, name, k)) for k in Q_KINDS if _of(marks, name, k)} for name in names}
     for k, bar in BARS.items():
         report.bar(f"{k}, given, 64 tokens a frame", right(_of(marks, names[1], k)).value, bar)
@@ -153,6 +157,11 @@ def share(marks: Sequence[Marked], name: str) -> Interval:
 
 def _of(marks: Sequence[Marked], method: str, kind: str) -> list[Marked]:
     return [m for m in marks if m.method == method and m.question.kind == kind]
+
+
+def _curve(marks: Sequence[Marked], levels: Sequence[int], how: str) -> list[tuple[float, Interval]]:
+    """Accuracy by tokens a frame."""
+    return [(float(level), right([m for m in marks if m.method == f"given, {level} {how}"])) for level in levels]
 
 
 def _by_kind(marks: Sequence[Marked], method: str) -> dict[str, Any]:
