@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from footage.arrays import AnyArray, Embeds
-from footage.carriers import MemoryView
+from footage.carriers import MemoryView, detailed
 from footage.errors import Anachronism, NothingRecorded
 from footage.protocols import Answerer, Encoder, Fetcher, Selector
 from footage.questions import Answer, Budget, Evidence, Moment, Plan, Query, Question

@@ -65,7 +65,7 @@ def run_world(run: WorldRun) -> Report:
         for name in methods if (own := [m for m in marks if m.method == name])
     ])  # fmt: skip
     report.curve = {
-        "the right frames given, whole tokens": _curve(marks, LEVELS, "tokens"), "the right frames given, pooled": _curve(marks, POOLED, "pooled")
+        "right frames, whole tokens": _curve(marks, LEVELS, "tokens"), "right frames, pooled": _curve(marks, POOLED, "pooled")
     }  # fmt: skip
     report.x_label, report.log_x = "tokens a frame", True
     report.bars = {name: {k: right(_of(marks, name, k)) for k in Q_KINDS if _of(marks, name, k)} for name in names}
