@@ -26,6 +26,8 @@ class Carrier:
     """(K, D) float16."""
     embed: Embeds
     """(E,) float32, unit length."""
+    is_nested: bool = False
+    """Tokens stand in the order of footage.nested: any beginning of them can be read. Else the encoder or a merger left them so."""
 
     def __post_init__(self) -> None:
         if not self.spans or any(a.end_s > b.start_s + 1e-9 for a, b in zip(self.spans, self.spans[1:], strict=False)):
@@ -61,7 +63,11 @@ def pooled(carrier: Carrier, at_most: int) -> Carrier:
 
 def detailed(carrier: Carrier, at_most: int) -> Carrier:
     """The same carrier in at most so many tokens: its weighted mean, then whole tokens, each unlike all before it (footage.nested)."""
-    return carrier if len(carrier.tokens) <= at_most else replace(carrier, tokens=nested(carrier.tokens, at_most).astype(np.float16))
+    if len(carrier.tokens) <= at_most:
+        return carrier
+    if carrier.is_nested:
+        return replace(carrier, tokens=carrier.tokens[:at_most])
+    return replace(carrier, tokens=nested(carrier.tokens, at_most).astype(np.float16), is_nested=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,6 +13,8 @@ import numpy as np
 
 from footage import Carrier, EncodedClip, TimeSpan
 from footage.arrays import AnyArray
+from footage.carriers import detailed
+from footage.nested import nested
 from footage.timespan import union
 from memory.tome import tome
 
@@ -43,8 +45,8 @@ def join(parts: Sequence[Carrier]) -> Carrier:
     """Merge carriers of one recording into one that stands for all of their time. Pure; the parts are unchanged.
 
     Tokens are the mean weighted by seconds, so that the order of merging does not matter (up to rounding) and a long
-    scene is not washed out by a short one; the embed likewise, at unit length again. The anchor is that of the heaviest
-    part, on a tie the earliest.
+    scene is not washed out by a short one; the embed likewise, at unit length again. Of nested tokens only the first is such
+    a mean; the others are those of all parts that are least alike. The anchor is that of the heaviest part, on a tie the earliest.
 
     Raises:
         ValueError: no parts, two recordings, token shapes differ, or two parts stand for the same time.
@@ -52,13 +54,16 @@ def join(parts: Sequence[Carrier]) -> Carrier:
     """
     if not parts:
         raise ValueError("nothing to join")
-    if len({(part.recording_id, part.tokens.shape) for part in parts}) > 1:
+    if len({(part.recording_id, part.tokens.shape, part.is_nested) for part in parts}) > 1:
         raise ValueError(f"only carriers of one recording and one token shape can be joined, got {list(parts)[:4]}")
     if len(parts) == 1:
         return parts[0]
     weights = np.array([part.weight_s for part in parts])
     shares = (weights / weights.sum()).astype(np.float32)
-    tokens = sum(share * part.tokens.astype(np.float32) for share, part in zip(shares, parts, strict=True))
+    tokens = np.asarray(sum(share * part.tokens.astype(np.float32) for share, part in zip(shares, parts, strict=True)))
+    if parts[0].is_nested and len(tokens) > 1:
+        details = np.concatenate([part.tokens[1:] for part in parts])
+        tokens = np.concatenate([tokens[:1], nested(details, len(tokens))[1:]])
     embed = sum(share * part.embed for share, part in zip(shares, parts, strict=True))
     heaviest = min(parts, key=lambda part: (-part.weight_s, part.anchor_s))
     return Carrier(
@@ -68,6 +73,7 @@ def join(parts: Sequence[Carrier]) -> Carrier:
         weight_s=float(weights.sum()),
         tokens=np.asarray(tokens, np.float16),
         embed=_unit(np.asarray(embed, np.float32)),
+        is_nested=heaviest.is_nested,
     )
 
 
@@ -124,8 +130,8 @@ def _fit(carriers: Sequence[Carrier], tokens_each: int, max_tokens: int) -> list
 
 
 def _shrunk(carrier: Carrier, keep: int) -> Carrier:
-    if len(carrier.tokens) <= keep:
-        return carrier
+    if len(carrier.tokens) <= keep or carrier.is_nested:
+        return detailed(carrier, keep)
     tokens, _ = tome(carrier.tokens[None], keep)
     return replace(carrier, tokens=tokens[0].astype(np.float16))
 

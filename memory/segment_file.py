@@ -3,6 +3,7 @@
 N carriers, K tokens of one, D token width, E embedding width, S spans of all carriers, B bytes of all thumbnails:
     tokens (sum K, D) float16 | token_offsets (N + 1,) | token_crc32 (N,) | embeds (N, E) | anchors_s, weights_s (N,)
     spans_s (S, 2) | span_offsets (N + 1,) | thumbnails (B,) uint8 | thumbnail_offsets (N + 1,), or (1,) without any
+    nested (N,) uint8, 1 where any beginning of the tokens can be read; left out where that is true of none
 A CRC-32 for every array is in the metadata, and one per carrier for its tokens, so that a flipped bit is an error and
 never a wrong time. Text rows, gaps and counts of the segment are in the catalogue.
 """
@@ -49,6 +50,8 @@ def pack(memory: SegmentMemory) -> bytes:
         "thumbnails": np.frombuffer(b"".join(memory.thumbnails), np.uint8),
         "thumbnail_offsets": _offsets([len(jpeg) for jpeg in memory.thumbnails]),
     }
+    if any(c.is_nested for c in carriers):
+        arrays["nested"] = np.array([c.is_nested for c in carriers], np.uint8)
     checks = {name: _crc32(array) for name, array in arrays.items() if name != "tokens"}
     return bytes(save(arrays, metadata={"crc32": json.dumps(checks)}))  # one key: safetensors does not order several
 
@@ -104,6 +107,7 @@ class SegmentFile:
         """By row, in the order asked; all of them when none are named."""
         names = ("anchors_s", "weights_s", "embeds", "spans_s", "span_offsets", "token_offsets", "token_crc32")
         arrays = {name: self._array(name) for name in names}
+        arrays["nested"] = self._array("nested") if "nested" in self._checks else np.zeros(len(arrays["anchors_s"]), np.uint8)
         return [self._carrier(row, arrays) for row in (range(len(arrays["anchors_s"])) if rows is None else rows)]
 
     def thumbnails(self) -> tuple[bytes, ...]:
@@ -132,6 +136,7 @@ class SegmentFile:
             weight_s=float(arrays["weights_s"][row]),
             tokens=self._tokens(arrays["token_offsets"][row : row + 2].tolist(), int(arrays["token_crc32"][row])),
             embed=arrays["embeds"][row].copy(),
+            is_nested=bool(arrays["nested"][row]),
         )
 
     def _tokens(self, edges: list[int], check: int) -> Tokens:

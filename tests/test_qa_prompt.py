@@ -1,10 +1,14 @@
 """Evidence as a prompt: the same words as in nano's training, never beyond the budget, replies that can only point at rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from footage import Carrier, TextRow, TimeSpan
 from footage.arrays import halved
+from footage.carriers import detailed
+from footage.nested import nested
 from footage.questions import Evidence
 from nano.prompt import row_words
 from qa.answerers.prompt import NOT_THERE, Row, evenly, fitted, pointed, rows_of, spelled, spoken, written
@@ -56,6 +60,20 @@ def test_the_budget_is_never_exceeded_whatever_the_tokens(tokens: int, budget: i
 def test_halving_averages_squares_of_the_grid() -> None:
     grid = np.arange(16, dtype=float).reshape(16, 1)
     np.testing.assert_allclose(halved(grid).ravel(), [2.5, 4.5, 10.5, 12.5])
+
+
+def test_a_row_with_details_has_details_alone_and_loses_the_last_of_them() -> None:
+    rng = np.random.default_rng(0)
+    whole, other = (replace(carrier(at_s), tokens=rng.normal(size=(64, 4)).astype(np.float16)) for at_s in (0.0, 1.0))
+    few = detailed(other, 16)
+    [made] = rows_of([Evidence("rec", TimeSpan(0, 2), 1.0, whole, "", (whole, few))])
+    assert made.is_nested
+    assert [len(f) for f in made.frames] == [64, 16]
+    np.testing.assert_array_equal(made.frames[0][:16], nested(whole.tokens, 16))
+    [short] = fitted([made], 40)
+    np.testing.assert_array_equal(short.frames[0], made.frames[0][:16])
+    np.testing.assert_array_equal(short.frames[1], few.tokens)
+    assert [len(f) for f in fitted([made], 8)[0].frames] == [4, 4]
 
 
 def test_evenly_takes_from_the_middle_of_equal_parts() -> None:

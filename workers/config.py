@@ -30,7 +30,7 @@ class IndexConfig(_Section):
 
     encoder: str = "color"
     """"color", "nano" (knows only its own drawn world), or a SigLIP, SigLIP2 or CLIP checkpoint: a local folder or a hub id."""
-    merger: Literal["keep", "mean", "pool", "tome"] = "tome"
+    merger: Literal["keep", "mean", "pool", "tome", "details"] = "tome"
     tokens_per_carrier: Annotated[int, Field(ge=1)] = 16
     gate: Literal["change", "all"] = "change"
     ocr: Literal["auto", "on", "off"] = "auto"

@@ -21,6 +21,7 @@ from frame_select.gate import ChangeGate, KeepAllGate
 from ingest.file_source import FileSource
 from ingest.ocr import OcrReader, OcrSegment
 from ingest.synthetic import PREFIX, SyntheticSource
+from memory.details import DetailsMerger
 from memory.encoders.registry import load_encoder
 from memory.merge import KeepAll, MeanMerger, ToMeMerger, carriers_of
 from memory.pool import PoolMerger
@@ -85,7 +86,13 @@ def _encoder(settings: Settings, name: str) -> Encoder:
 
 
 def _merger(settings: Settings) -> Merger:
-    known: dict[str, Merger] = {"keep": KeepAll(), "mean": MeanMerger(), "tome": ToMeMerger(), "pool": PoolMerger()}
+    known: dict[str, Merger] = {
+        "keep": KeepAll(),
+        "mean": MeanMerger(),
+        "tome": ToMeMerger(),
+        "pool": PoolMerger(),
+        "details": DetailsMerger(),
+    }
     return known[settings.index.merger]
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from footage.arrays import AnyArray, halved, is_square_grid
+from footage.arrays import AnyArray
+from footage.carriers import Carrier
+from footage.nested import nested
 from footage.questions import Evidence
 from footage.recordings import TextRow
 from footage.timespan import TimeSpan, clock_words
@@ -35,6 +37,8 @@ class Row:
     span: TimeSpan
     frames: tuple[AnyArray, ...] = ()
     """Each (K, D) float32."""
+    is_nested: bool = False
+    """Any beginning of a frame's tokens can be read."""
     text: str = ""
 
     @property
@@ -49,10 +53,16 @@ def rows_of(evidence: Sequence[Evidence]) -> list[Row]:
         if isinstance(item.content, TextRow):
             rows.append(Row(place, item.span, text=item.content.text))
         else:
-            frames = evenly(item.shown, FRAMES_OF_A_ROW)
-            rows.append(Row(place, item.span, tuple(carrier.tokens.astype(np.float32) for carrier in frames)))
+            rows.append(_row(place, item.span, evenly(item.shown, FRAMES_OF_A_ROW)))
     order = sorted(range(len(rows)), key=lambda n: (evidence[n].recording_id, rows[n].span.start_s, n))
     return [rows[n] for n in order]
+
+
+def _row(place: int, span: TimeSpan, shown: Sequence[Carrier]) -> Row:
+    """Frames as they are, or all of them nested where one is."""
+    some = any(carrier.is_nested for carrier in shown)
+    frames = (nested(c.tokens, len(c.tokens)) if some and not c.is_nested else c.tokens.astype(np.float32) for c in shown)
+    return Row(place, span, tuple(frames), is_nested=some)
 
 
 def evenly(items: Sequence[Any], count: int) -> list[Any]:
@@ -68,15 +78,22 @@ def fitted(rows: Sequence[Row], max_tokens: int) -> list[Row]:
     while sum(row.tokens for row in kept) > max_tokens:
         most = max(len(frame) for row in kept for frame in row.frames)
         frames = max(len(row.frames) for row in kept)
-        if most >= 16 and is_square_grid(most):
-            kept = [replace(row, frames=tuple(halved(f) if len(f) == most else f for f in row.frames)) for row in kept]
+        if most >= 16:
+            kept = [_coarser(row, most) for row in kept]
         elif frames > 1:
             kept = [replace(row, frames=tuple(evenly(row.frames, frames - 1))) for row in kept]
         elif most > 1:
-            kept = [replace(row, frames=tuple(f.mean(0, keepdims=True) for f in row.frames)) for row in kept]
+            kept = [_coarser(row, most) for row in kept]
         else:
             kept.remove(max((row for row in kept if row.frames), key=lambda row: row.place))
     return kept
+
+
+def _coarser(row: Row, most: int) -> Row:
+    """A quarter of the tokens of its frames of `most`, the details last."""
+    keeps = [max(1, most // 4) if len(frame) == most else len(frame) for frame in row.frames]
+    frames = (f[:keep] if row.is_nested else nested(f, keep) for f, keep in zip(row.frames, keeps, strict=True))
+    return replace(row, frames=tuple(frames), is_nested=True)
 
 
 def written(rows: Sequence[Row], image: str) -> str:
