@@ -40,6 +40,40 @@ class LanguageShape:
         return tokens
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a model did for one answer; all zero where none was asked."""
+
+    passes: int = 0
+    """Prompts that were read."""
+    visual_tokens: int = 0
+    text_tokens: int = 0
+    new_tokens: int = 0
+    """Tokens written."""
+    prefill_macs: float = 0.0
+    """Multiply-accumulates of reading the prompts in the language model; the encoder's own are spent when footage is indexed."""
+    kv_bytes: int = 0
+    """The largest key-value cache that was held, at two bytes a number."""
+
+
+NO_COST = Cost()
+
+
+@dataclass(slots=True)
+class Meter:
+    """Adds up what an answerer does."""
+
+    cost: Cost = NO_COST
+
+    def read(self, shape: LanguageShape, *, visual: int, text: int, new: int) -> None:
+        """One prompt of so many tokens, and so many written after it."""
+        c = self.cost
+        self.cost = Cost(
+            c.passes + 1, c.visual_tokens + visual, c.text_tokens + text, c.new_tokens + new,
+            c.prefill_macs + shape.prefill_macs(visual + text), max(c.kv_bytes, (visual + text + new) * shape.kv_bytes_per_token),
+        )  # fmt: skip
+
+
 def staged(visual: int, text: int, layers: int, stages: Sequence[tuple[int, float]]) -> list[int]:
     """Tokens in each layer: all visual ones until the first stage, from layer `stages[k][0]` on the share `stages[k][1]` of them."""
     counts = []

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from footage.arrays import Bools, Embeds
 from footage.carriers import Carrier, MemoryView, SegmentMemory
+from footage.costs import Meter
 from footage.frames import Clip, EncodedClip, Frame
 from footage.questions import Budget, Evidence, Plan, Query, Question, Redecode
 from footage.recordings import Gap, Recording, Segment, TextRow
@@ -157,6 +158,9 @@ class Answerer(Protocol):
     @property
     def id(self) -> str: ...
 
-    def stream(self, question: Question, evidence: Sequence[Evidence]) -> Iterator[str]:
-        """Pieces of the answer as they are made; "not streaming" is "".join. Without evidence it says that there is none."""
+    def stream(self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None) -> Iterator[str]:
+        """Pieces of the answer as they are made; "not streaming" is "".join. Without evidence it says that there is none.
+
+        meter: told of every prompt that a model reads.
+        """
         ...

@@ -8,6 +8,7 @@ import numpy as np
 
 from footage.arrays import Embeds, shape_text
 from footage.carriers import Carrier
+from footage.costs import NO_COST, Cost
 from footage.frames import Frame
 from footage.recordings import Gap, TextRow
 from footage.timespan import TimeSpan
@@ -144,6 +145,8 @@ class Answer:
     """"visual", "text", "new"."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Latency by stage."""
+    cost: Cost = NO_COST
+    """What the model did."""
     found: bool = True
     """False: "not in the footage" is the answer."""
     warnings: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ import numpy as np
 
 from footage.arrays import AnyArray, Embeds
 from footage.carriers import MemoryView, detailed
+from footage.costs import Meter
 from footage.errors import Anachronism, NothingRecorded
 from footage.protocols import Answerer, Encoder, Fetcher, Selector
 from footage.questions import Answer, Budget, Evidence, Moment, Plan, Query, Question
@@ -76,7 +77,7 @@ def ask(
         NothingRecorded: no segment in scope. Anachronism: the memory has seen past question.asked_at_s.
         EncoderMismatch: the memory was written by another encoder.
     """
-    watch, scope = Stopwatch(), scope or Scope()
+    watch, meter, scope = Stopwatch(), Meter(), scope or Scope()
     with watch("recall"):
         asked = parse(question.text)
         view = within(memory.view(scope.recording_ids), scope.span)
@@ -96,13 +97,13 @@ def ask(
             plan = with_moments(plan, [moment for moment in found if not moment.text], view, budget)
     evidence = [_evidence(moment, view, plan, names) for moment in found]
     with watch("answer"):
-        text = "".join(answerer.stream(question, evidence))
+        text = "".join(answerer.stream(question, evidence, meter=meter))
         gaps = gaps_in(view, scope.span)
         text += _about_gaps(gaps, names) if not found else ""
     is_there = bool(found) and not text.startswith(NOT_THERE)
     return Answer(
         text, answerer.id, tuple(cited(text, found)), plan, gaps, found=is_there, seconds=watch.seconds,
-        tokens={"visual": plan.tokens, "text": sum(len(m.text.split()) for m in found), "new": len(text.split())},
+        tokens={"visual": plan.tokens, "text": sum(len(m.text.split()) for m in found), "new": len(text.split())}, cost=meter.cost,
     )  # fmt: skip
 
 

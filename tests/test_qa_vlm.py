@@ -10,6 +10,7 @@ import pytest
 from tiny_models import save_checkpoint
 
 from footage import Carrier, ModelError, TimeSpan
+from footage.costs import Meter
 from footage.questions import Evidence, Question
 from nano.decoder import make_vlm
 from nano.export import copy_tower
@@ -86,10 +87,15 @@ def test_the_tower_inside_is_the_siglip_itself() -> None:
 
 def test_it_answers_something_and_nothing_without_evidence(answerer: VlmAnswerer) -> None:
     tokens = np.random.default_rng(2).normal(size=(2, 64, 192))
-    reply = "".join(answerer.stream(Question("What colour is the star?"), [evidence(tokens)]))
+    meter = Meter()
+    reply = "".join(answerer.stream(Question("What colour is the star?"), [evidence(tokens)], meter=meter))
     assert isinstance(reply, str)
     assert reply == "".join(answerer.stream(Question("What colour is the star?"), [evidence(tokens)]))
     assert list(answerer.stream(Question("What colour is the star?"), [])) == [NOT_THERE]
+    read, prompt = meter.cost, answerer.prompt(Question("What colour is the star?"), rows_of([evidence(tokens)]))
+    assert (read.passes, read.visual_tokens, read.visual_tokens + read.text_tokens) == (1, 128, len(prompt))
+    assert read.prefill_macs == answerer.shape.prefill_macs(len(prompt))
+    assert read.kv_bytes == (len(prompt) + read.new_tokens) * 2 * 5 * 192 * 2  # keys and values, layers, width, bytes
 
 
 def test_choices_stand_in_the_prompt(answerer: VlmAnswerer) -> None:
@@ -116,7 +122,7 @@ class Scripted(VlmAnswerer):
 
     replies: dict[tuple[str, float], str]
 
-    def _read(self, question: Question, rows: Any) -> str:
+    def _read(self, question: Question, rows: Any, *, meter: Any) -> str:
         said = (reply for (words, start_s), reply in self.replies.items() if words in question.text and rows[0].span.start_s == start_s)
         return next(said, "none")
 

@@ -52,7 +52,7 @@ class AskConfig(_Section):
     model: str = "auto"
     """"none", "template", "nano", a SmolVLM checkpoint that names this library's encoder (a local folder or a hub id), or "auto": nano
     for what nano's encoder wrote, template for the colour encoder, else none."""
-    selector: str = "top-k"
+    selector: str = "peaks"
     budget: Annotated[int, Field(ge=0)] = 4096
     """Visual tokens."""
     moments: Annotated[int, Field(ge=1)] = 5

@@ -378,7 +378,10 @@ def moment_json(moment: Moment, library: Library) -> dict[str, Any]:
 
 
 def answer_json(answer: Answer, library: Library) -> dict[str, Any]:
-    """`footage ask --json`: text, model, found, citations (see moment_json), gaps, plan, warnings, tokens, seconds by stage."""
+    """`footage ask --json`: text, model, found, citations (see moment_json), gaps, plan, warnings, tokens, cost, seconds by stage.
+
+    cost: see footage.costs.Cost.
+    """
     return {
         "text": answer.text,
         "model": answer.model,
@@ -388,6 +391,7 @@ def answer_json(answer: Answer, library: Library) -> dict[str, Any]:
         "plan": answer.plan.to_json(),
         "warnings": list(answer.warnings),
         "tokens": dict(answer.tokens),
+        "cost": asdict(answer.cost),
         "seconds": dict(answer.seconds),
     }
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from footage.costs import NO_COST, Cost
 from footage.questions import Answer
 from footage.timespan import TimeSpan
 from nano.questions import ABSENT
@@ -28,6 +29,7 @@ class Marked:
     """Temporal IoU of the first citation with the best true interval; 1 where rightly nothing is cited."""
     refused: bool
     """It said that this is not in the footage."""
+    cost: Cost = NO_COST
 
 
 def mark(question: WorldQuestion, method: str, answer: Answer) -> Marked:
@@ -36,7 +38,7 @@ def mark(question: WorldQuestion, method: str, answer: Answer) -> Marked:
     hits = [any(span.overlap_s(t) > 0 for t in truth) for span in spans]
     cited = all(hits) and bool(hits) if truth else not spans
     iou = max((spans[0].iou(t) for t in truth), default=0.0) if spans else float(not truth)
-    return Marked(question, method, answer.text, _is_right(question, answer, truth, spans), cited, iou, not answer.found)
+    return Marked(question, method, answer.text, _is_right(question, answer, truth, spans), cited, iou, not answer.found, answer.cost)
 
 
 def _is_right(question: WorldQuestion, answer: Answer, truth: Sequence[TimeSpan], spans: Sequence[TimeSpan]) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from footage.carriers import Carrier, MemoryView, detailed
+from footage.costs import Meter
 from footage.protocols import Answerer
 from footage.questions import Answer, Budget, Evidence, Moment, Plan, Question
 from footage.recordings import TextRow
@@ -140,8 +141,9 @@ class _Shortened:
     def id(self) -> str:
         return f"{self.inner.id} at {self.level}"
 
-    def stream(self, question: Question, evidence: Sequence[Evidence]) -> Iterator[str]:
-        return self.inner.stream(question, [replace(e, shown=tuple(detailed(c, self.level) for c in e.shown)) for e in evidence])
+    def stream(self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None) -> Iterator[str]:
+        shorter = [replace(e, shown=tuple(detailed(c, self.level) for c in e.shown)) for e in evidence]
+        return self.inner.stream(question, shorter, meter=meter)
 
 
 def _frames_at(examined: Examined, question: Question, times: Sequence[float]) -> Answer:
@@ -163,6 +165,7 @@ def _evidence(examined: Examined, span: TimeSpan, rows: Sequence[int], level: in
 
 
 def _answered(answerer: Answerer, question: Question, evidence: Sequence[Evidence]) -> Answer:
-    text = "".join(answerer.stream(question, evidence))
+    meter = Meter()
+    text = "".join(answerer.stream(question, evidence, meter=meter))
     moments = [Moment(e.recording_id, e.span, e.score, "image") for e in evidence]
-    return Answer(text, answerer.id, tuple(cited(text, moments)), NOTHING, found=not text.startswith(NOT_THERE))
+    return Answer(text, answerer.id, tuple(cited(text, moments)), NOTHING, found=not text.startswith(NOT_THERE), cost=meter.cost)

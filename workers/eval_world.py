@@ -64,6 +64,7 @@ def run_world(run: WorldRun) -> Report:
          "right, but cited elsewhere": sum(m.right and not m.cited for m in own)}
         for name in methods if (own := [m for m in marks if m.method == name])
     ])  # fmt: skip
+    report.table("what the answers cost, a question", [_spent(marks, name, names[1]) for name in methods])
     report.curve = {
         "right frames, whole tokens": _curve(marks, LEVELS, "tokens"), "right frames, pooled": _curve(marks, POOLED, "pooled")
     }  # fmt: skip
@@ -159,6 +160,17 @@ def _of(marks: Sequence[Marked], method: str, kind: str) -> list[Marked]:
     return [m for m in marks if m.method == method and m.question.kind == kind]
 
 
+def _spent(marks: Sequence[Marked], name: str, full: str) -> dict[str, Any]:
+    """Means over the questions, beside those of the method that reads everything."""
+    own, whole = ([m for m in marks if m.method == method] for method in (name, full))
+    macs, most = (sum(m.cost.prefill_macs for m in some) / len(some) for some in (own, whole))
+    return {
+        "method": name, "right": right(own), "of what all tokens give": f"{right(own).value / max(right(whole).value, 1e-9):.1%}",
+        "visual tokens": round(sum(m.cost.visual_tokens for m in own) / len(own)), "million MACs of prefill": round(macs / 1e6),
+        "share of the prefill": f"{macs / max(most, 1e-9):.1%}", "kB of cache at most": max(m.cost.kv_bytes for m in own) // 1000,
+    }  # fmt: skip
+
+
 def _curve(marks: Sequence[Marked], levels: Sequence[int], how: str) -> list[tuple[float, Interval]]:
     """Accuracy by tokens a frame."""
     return [(float(level), right([m for m in marks if m.method == f"given, {level} {how}"])) for level in levels]
@@ -170,9 +182,10 @@ def _by_kind(marks: Sequence[Marked], method: str) -> dict[str, Any]:
 
 
 def _row(m: Marked) -> dict[str, Any]:
-    """id (world/kind-n), kind, question, answer (true), spans (true), held_out, method, reply, right, cited, iou."""
+    """id (world/kind-n), kind, question, answer (true), spans (true), held_out, method, reply, right, cited, iou, cost."""
     q = m.question
     return {
         "id": q.id, "kind": q.kind, "question": q.text, "answer": q.answer, "spans": q.spans, "held_out": q.held_out,
         "method": m.method, "reply": m.reply, "right": m.right, "cited": m.cited, "iou": round(m.iou, 3),
+        "visual_tokens": m.cost.visual_tokens, "prefill_macs": m.cost.prefill_macs,
     }  # fmt: skip

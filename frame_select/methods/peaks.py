@@ -3,7 +3,8 @@
 Ours. A matched filter: the curve is averaged over windows of several lengths, each is measured against its own noise (median and
 median deviation), and a row is worth the most that any window gives it. Then rows are taken one by one, as in MMR, by worth less their
 likeness to what is taken already: in looks (another look at one scene comes after a first look at others) and in time (of rows
-worth the same, one far from all others is taken).
+worth the same, one far from all others is taken). A row that is beyond doubt keeps some of its worth whatever was taken, so that a clear
+event is read from end to end before noise is.
 """
 
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ class Peaks:
     """Deviations above the median that are beyond doubt; a curve without such rows counts for less against the time term."""
     time: float = 0.3
     """What a row loses at the very time of one that was taken; a part of the timeline away it loses nothing."""
+    sure: float = 0.25
+    """Share of its worth that a row beyond doubt keeps."""
 
     @property
     def name(self) -> str:
@@ -38,12 +41,13 @@ class Peaks:
         at_s = np.cumsum(curve.weights_s) - curve.weights_s / 2
         reach_s = float(curve.weights_s.sum()) / (2 * count)
         alike, near = np.zeros(len(curve)), np.zeros(len(curve))
+        kept = np.where(above >= self.clear, self.sure * worth, -np.inf)
         for _ in range(count):
-            row = int((worth - self.looks * alike - self.time * near).argmax())
+            row = int(np.maximum(worth - self.looks * alike - self.time * near, kept).argmax())
             yield Chosen(row, "match")
             alike = np.maximum(alike, (curve.embeds @ curve.embeds[row] - usual) / max(1 - usual, 1e-6))
             near = np.maximum(near, 1 - np.abs(at_s - at_s[row]) / reach_s)
-            worth[row] = -np.inf
+            worth[row] = kept[row] = -np.inf
 
 
 def outstanding(curve: Curve) -> AnyArray:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from footage.costs import Meter
 from footage.questions import Evidence, Question
 from footage.recordings import TextRow
 from qa.parse import parse
@@ -21,7 +22,7 @@ class MomentsAnswerer:
     def id(self) -> str:
         return "none"
 
-    def stream(self, question: Question, evidence: Sequence[Evidence]) -> Iterator[str]:
+    def stream(self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None) -> Iterator[str]:
         if not evidence:
             yield self._nothing(question)
         for place, item in enumerate(evidence, start=1):

@@ -8,6 +8,7 @@ import numpy as np
 
 from footage.carriers import Carrier
 from footage.colours import NAMES, names_in
+from footage.costs import Meter
 from footage.questions import Evidence, Question
 from footage.timespan import clock
 from qa.answerers.moments import MomentsAnswerer
@@ -25,7 +26,7 @@ class TemplateAnswerer:
     def id(self) -> str:
         return "template"
 
-    def stream(self, question: Question, evidence: Sequence[Evidence]) -> Iterator[str]:
+    def stream(self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None) -> Iterator[str]:
         pictures = [(i, e, e.content) for i, e in enumerate(evidence, start=1) if isinstance(e.content, Carrier)]
         colours = names_in(question.text)
         if _WHAT_COLOUR.search(question.text) and pictures:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from footage.costs import LanguageShape, Meter
 from footage.errors import ModelError, OutOfDeviceMemory
 from footage.questions import Evidence, Question
 from qa.answerers.one_by_one import OneByOne
@@ -78,21 +80,32 @@ class VlmAnswerer:
     def id(self) -> str:
         return self._id
 
-    def stream(self, question: Question, evidence: Sequence[Evidence]) -> Iterator[str]:
-        rows = rows_of(evidence)
-        yield self._reply(question, rows) if rows else NOT_THERE
+    @property
+    def shape(self) -> LanguageShape:
+        """The sizes of its decoder."""
+        text = self._model.config.text_config
+        return LanguageShape(
+            text.num_hidden_layers, text.hidden_size, text.intermediate_size, text.num_attention_heads, text.num_key_value_heads
+        )
 
-    def _reply(self, question: Question, rows: list[Row]) -> str:
+    def stream(self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None) -> Iterator[str]:
+        rows = rows_of(evidence)
+        yield self._reply(question, rows, meter or Meter()) if rows else NOT_THERE
+
+    def _reply(self, question: Question, rows: list[Row], meter: Meter) -> str:
         if self.reading.one_by_one:
-            return OneByOne(self._read, aloud=self.reading.aloud).reply(question, rows)
+            return OneByOne(partial(self._read, meter=meter), aloud=self.reading.aloud).reply(question, rows)
         near = fitted(rows, self.reading.max_visual_tokens)
         counts = parse(question.text).how_often
-        return spoken(self._read(question, rows), near, counts=counts, aloud=self.reading.aloud)
+        return spoken(self._read(question, rows, meter=meter), near, counts=counts, aloud=self.reading.aloud)
 
-    def _read(self, question: Question, rows: Sequence[Row]) -> str:
+    def _read(self, question: Question, rows: Sequence[Row], *, meter: Meter) -> str:
         """The model's own words about some rows."""
         near = fitted(rows, self.reading.max_visual_tokens)
-        return self._generate(self.prompt(question, near), near)
+        ids, visual = self.prompt(question, near), sum(row.tokens for row in near)
+        text, new = self._generate(ids, near)
+        meter.read(self.shape, visual=visual, text=len(ids) - visual, new=new)
+        return text
 
     def prompt(self, question: Question, rows: Sequence[Row]) -> list[int]:
         """Token ids, with one image token a visual token."""
@@ -104,7 +117,8 @@ class VlmAnswerer:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
-    def _generate(self, ids: list[int], rows: Sequence[Row]) -> str:
+    def _generate(self, ids: list[int], rows: Sequence[Row]) -> tuple[str, int]:
+        """(words, tokens written)"""
         import torch
 
         model, device = self._model, self._model.device
@@ -125,4 +139,4 @@ class VlmAnswerer:
         except torch.OutOfMemoryError as error:
             raise OutOfDeviceMemory(f"a prompt of {len(ids)} tokens does not fit the device", hint="use a smaller --budget") from error
         text: str = self._tokenizer.decode(made[0], skip_special_tokens=True)
-        return text.strip()
+        return text.strip(), int(made.shape[1])
