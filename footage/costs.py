@@ -65,12 +65,13 @@ class Meter:
 
     cost: Cost = NO_COST
 
-    def read(self, shape: LanguageShape, *, visual: int, text: int, new: int) -> None:
-        """One prompt of so many tokens, and so many written after it."""
-        c = self.cost
+    def read(self, shape: LanguageShape, *, visual: int, text: int, new: int, layers: Sequence[int] = ()) -> None:
+        """One prompt of so many tokens, and so many written after it. layers: how many each layer read, where some were dropped."""
+        c, each = self.cost, list(layers) or [visual + text] * shape.layers
+        held = (sum(each) + new * shape.layers) * shape.kv_bytes_per_token // shape.layers
         self.cost = Cost(
             c.passes + 1, c.visual_tokens + visual, c.text_tokens + text, c.new_tokens + new,
-            c.prefill_macs + shape.prefill_macs(visual + text), max(c.kv_bytes, (visual + text + new) * shape.kv_bytes_per_token),
+            c.prefill_macs + shape.prefill_macs(each), max(c.kv_bytes, held),
         )  # fmt: skip
 
 

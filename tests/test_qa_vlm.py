@@ -16,6 +16,7 @@ from nano.decoder import make_vlm
 from nano.export import copy_tower
 from nano.tokenizer import make_tokenizer
 from nano.tower import make_siglip, normal
+from qa.answerers.dropping import Dropping
 from qa.answerers.prompt import NOT_THERE, rows_of
 from qa.answerers.vlm import VlmAnswerer
 
@@ -96,6 +97,21 @@ def test_it_answers_something_and_nothing_without_evidence(answerer: VlmAnswerer
     assert (read.passes, read.visual_tokens, read.visual_tokens + read.text_tokens) == (1, 128, len(prompt))
     assert read.prefill_macs == answerer.shape.prefill_macs(len(prompt))
     assert read.kv_bytes == (len(prompt) + read.new_tokens) * 2 * 5 * 192 * 2  # keys and values, layers, width, bytes
+
+
+def test_dropping_nothing_writes_the_same_and_dropping_costs_less(answerer: VlmAnswerer) -> None:
+    shown, question = [evidence(np.random.default_rng(2).normal(size=(4, 64, 192)))], Question("What colour is the star?")
+    said, costs = {}, {}
+    for name, dropping in {"none": None, "no stage": Dropping((), min_visual=0), "some": Dropping(((0.4, 0.25),), min_visual=0)}.items():
+        meter = Meter()
+        reader = VlmAnswerer(answerer._model, answerer._tokenizer, id="x", reading=answerer.reading, dropping=dropping)
+        said[name] = "".join(reader.stream(question, shown, meter=meter))
+        costs[name] = meter.cost
+    assert said["none"] == said["no stage"]
+    assert costs["none"] == costs["no stage"]
+    text = costs["some"].text_tokens
+    assert costs["some"].prefill_macs == answerer.shape.prefill_macs([256 + text] * 2 + [64 + text] * 3)
+    assert costs["some"].kv_bytes < costs["none"].kv_bytes
 
 
 def test_choices_stand_in_the_prompt(answerer: VlmAnswerer) -> None:

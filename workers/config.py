@@ -55,6 +55,8 @@ class AskConfig(_Section):
     selector: str = "peaks"
     budget: Annotated[int, Field(ge=0)] = 4096
     """Visual tokens."""
+    drop: str = "none"
+    """How visual tokens leave the language model on the way, from 4,096 of them on: "none", or a schedule of qa/answerers/dropping.py."""
     moments: Annotated[int, Field(ge=1)] = 5
     ground: bool = True
     """Decode around the edges of what is cited, to give them to the frame."""

@@ -6,6 +6,7 @@ import nano
 from footage.checkpoints import fingerprint
 from memory.encoders.checkpoint import find_checkpoint, quiet, tail_name
 from memory.encoders.place import place
+from qa.answerers.dropping import preset
 from qa.answerers.vlm import VlmAnswerer
 from workers.config import Settings
 
@@ -24,12 +25,15 @@ def load_answerer(name: str, settings: Settings) -> VlmAnswerer:
     """A video-language model from nano's folder, a local folder or a hub id.
 
     Raises:
-        ModelMissing, ModelError: see find_checkpoint and VlmAnswerer.load.
+        ModelMissing, ModelError: see find_checkpoint and VlmAnswerer.load. ConfigError: no such schedule of dropping.
     """
+    dropping = preset(settings.ask.drop)
     folder = nano.VLM if name == NANO else find_checkpoint(name, offline=settings.offline)
     where, dtype = place(settings.index.device, settings.index.dtype)
     with quiet():
-        return VlmAnswerer.load(folder, id=f"{tail_name(str(name), folder)}@{fingerprint(folder)}", device=where, dtype=dtype)
+        return VlmAnswerer.load(
+            folder, id=f"{tail_name(str(name), folder)}@{fingerprint(folder)}", device=where, dtype=dtype, dropping=dropping
+        )
 
 
 def is_world(path: Path) -> bool:

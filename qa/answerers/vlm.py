@@ -8,9 +8,11 @@ from typing import Any, Self
 
 import numpy as np
 
+from footage.arrays import AnyArray
 from footage.costs import LanguageShape, Meter
 from footage.errors import ModelError, OutOfDeviceMemory
 from footage.questions import Evidence, Question
+from qa.answerers.dropping import Dropping, prefill, step
 from qa.answerers.one_by_one import OneByOne
 from qa.answerers.prompt import NOT_THERE, Row, fitted, rows_of, spoken, written
 from qa.parse import parse
@@ -43,13 +45,13 @@ class Reading:
 class VlmAnswerer:
     """Evidence rows with carriers as `inputs_embeds`; times in its answers come from those rows."""
 
-    def __init__(self, model: Any, tokenizer: Any, *, id: str, reading: Reading) -> None:
-        self._model, self._tokenizer, self._id, self.reading = model, tokenizer, id, reading
+    def __init__(self, model: Any, tokenizer: Any, *, id: str, reading: Reading, dropping: Dropping | None = None) -> None:
+        self._model, self._tokenizer, self._id, self.reading, self._dropping = model, tokenizer, id, reading, dropping
         self._image = tokenizer.convert_ids_to_tokens(model.config.image_token_id)
 
     @classmethod
-    def load(cls, folder: Path, *, id: str, device: Any, dtype: Any) -> Self:
-        """From a local folder.
+    def load(cls, folder: Path, *, id: str, device: Any, dtype: Any, dropping: Dropping | None = None) -> Self:
+        """From a local folder. dropping: how visual tokens leave the language model on the way, see dropping.PRESETS.
 
         Raises:
             ModelError: no checkpoint of FAMILIES, or one that cannot be loaded.
@@ -74,7 +76,7 @@ class VlmAnswerer:
             raise ModelError(f"{folder} lacks {len(missing)} weights of its own model, such as {missing[0]}")
         known = {field.name for field in fields(Reading)}
         reading = Reading(**{name: value for name, value in said.items() if name in known})
-        return cls(model.to(device).eval().requires_grad_(False), tokenizer, id=id, reading=reading)
+        return cls(model.to(device).eval().requires_grad_(False), tokenizer, id=id, reading=reading, dropping=dropping)
 
     @property
     def id(self) -> str:
@@ -103,8 +105,8 @@ class VlmAnswerer:
         """The model's own words about some rows."""
         near = fitted(rows, self.reading.max_visual_tokens)
         ids, visual = self.prompt(question, near), sum(row.tokens for row in near)
-        text, new = self._generate(ids, near)
-        meter.read(self.shape, visual=visual, text=len(ids) - visual, new=new)
+        text, new, layers = self._generate(ids, near)
+        meter.read(self.shape, visual=visual, text=len(ids) - visual, new=new, layers=layers)
         return text
 
     def prompt(self, question: Question, rows: Sequence[Row]) -> list[int]:
@@ -117,26 +119,55 @@ class VlmAnswerer:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
-    def _generate(self, ids: list[int], rows: Sequence[Row]) -> tuple[str, int]:
-        """(words, tokens written)"""
+    def _generate(self, ids: list[int], rows: Sequence[Row]) -> tuple[str, int, list[int]]:
+        """(words, tokens written, tokens read in each layer)"""
         import torch
 
-        model, device = self._model, self._model.device
-        prompt = torch.tensor([ids], device=device)
+        prompt = torch.tensor([ids], device=self._model.device)
         try:
             with torch.inference_mode():
-                embeds = model.get_input_embeddings()(prompt)
-                frames = [frame for row in rows for frame in row.frames]
-                if frames:
-                    tokens = torch.from_numpy(np.concatenate(frames)).to(device, model.dtype)
-                    seen = model.model.connector.modality_projection(tokens)
-                    embeds = embeds.masked_scatter((prompt == model.config.image_token_id)[..., None], seen)
-                made = model.generate(
-                    inputs_embeds=embeds, attention_mask=torch.ones_like(prompt), do_sample=False,
-                    max_new_tokens=self.reading.max_new_tokens, pad_token_id=self._tokenizer.pad_token_id,
-                    eos_token_id=self._tokenizer.eos_token_id,
-                )  # fmt: skip
+                embeds, visual = self._embedded(prompt, [frame for row in rows for frame in row.frames])
+                drops = self._dropping is not None and int(visual.sum()) >= self._dropping.min_visual
+                made, layers = self._written_dropping(embeds, visual[0]) if drops else (self._written(embeds), [])
         except torch.OutOfMemoryError as error:
             raise OutOfDeviceMemory(f"a prompt of {len(ids)} tokens does not fit the device", hint="use a smaller --budget") from error
-        text: str = self._tokenizer.decode(made[0], skip_special_tokens=True)
-        return text.strip(), int(made.shape[1])
+        text: str = self._tokenizer.decode(made, skip_special_tokens=True)
+        return text.strip(), len(made), layers
+
+    def _embedded(self, prompt: Any, frames: Sequence[AnyArray]) -> tuple[Any, Any]:
+        """(1, n, D) with carriers where image tokens stand, and where those are (1, n)."""
+        import torch
+
+        model, visual = self._model, prompt == self._model.config.image_token_id
+        embeds = model.get_input_embeddings()(prompt)
+        if frames:
+            tokens = torch.from_numpy(np.concatenate(frames)).to(model.device, model.dtype)
+            embeds = embeds.masked_scatter(visual[..., None], model.model.connector.modality_projection(tokens))
+        return embeds, visual
+
+    def _written(self, embeds: Any) -> list[int]:
+        """Token ids, the most likely one at a time."""
+        import torch
+
+        made = self._model.generate(
+            inputs_embeds=embeds, attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device), do_sample=False,
+            max_new_tokens=self.reading.max_new_tokens, pad_token_id=self._tokenizer.pad_token_id,
+            eos_token_id=self._tokenizer.eos_token_id,
+        )  # fmt: skip
+        ids: list[int] = made[0].tolist()
+        return ids
+
+    def _written_dropping(self, embeds: Any, visual: Any) -> tuple[list[int], list[int]]:
+        """The same where visual tokens are dropped on the way, and how many tokens each layer read."""
+        import torch
+
+        assert self._dropping is not None
+        model, decoder = self._model, self._model.model.text_model
+        ids: list[int] = []
+        read = prefill(decoder, embeds, visual, self._dropping)
+        last = read.last
+        while len(ids) < self.reading.max_new_tokens and (not ids or ids[-1] != self._tokenizer.eos_token_id):
+            if ids:
+                last = step(decoder, model.get_input_embeddings()(torch.tensor([[ids[-1]]], device=embeds.device)), read)
+            ids.append(int(model.lm_head(last).argmax()))
+        return ids, read.tokens
