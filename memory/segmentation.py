@@ -61,7 +61,8 @@ class OnlineCutter:
 
     A cut falls where likeness to the frame before drops below `threshold` (never above `same`), at once, once it was `hysteresis` above it
     since the last cut, so that a stretch in motion is not cut at every frame; or, where a scene has `most` frames, at the least likeness
-    of its last `window`. No scene but the last is shorter than `least`.
+    of its last `window`; or where it has come to rest and no longer looks like itself `fade_frames` before: a fade, cut where it was
+    fastest. A camera that goes on moving is not at rest, and is not cut. No scene but the last is shorter than `least`.
     """
 
     threshold: float | None = 0.9
@@ -71,6 +72,10 @@ class OnlineCutter:
     least: int = 2
     most: int = 64
     window: int = 8
+    fade: float = 0.6
+    """Likeness below which a scene that came to rest is another one."""
+    fade_frames: int = 12
+    _recent: list[AnyArray] = field(default_factory=list, init=False)
     _armed: bool = field(default=True, init=False)
     _last: AnyArray | None = field(default=None, init=False)
     _alike: list[float] = field(default_factory=list, init=False)
@@ -86,6 +91,7 @@ class OnlineCutter:
             self._alike.append(float(vector @ self._last))
             self._history = [*self._history[-511:], self._alike[-1]]
         self._last, self._seen = vector, self._seen + 1
+        self._recent = [*self._recent[-self.fade_frames :], vector]
         length, limit = self._seen - self._begin, self._limit()
         self._armed = self._armed or (bool(self._alike) and self._alike[-1] > min(limit + self.hysteresis, self.same))
         if length > self.least and self._armed and self._alike[-1] < limit:
@@ -94,7 +100,16 @@ class OnlineCutter:
         elif length > self.most:
             recent = self._alike[-min(self.window, len(self._alike) - self.least) :] if len(self._alike) > self.least else self._alike[-1:]
             done.append(self._cut(self._seen - len(recent) + int(np.argmin(recent))))
+        elif self._has_faded(length):
+            steps = self._alike[-self.fade_frames :]
+            done.append(self._cut(self._seen - len(steps) + int(np.argmin(steps))))
         return done
+
+    def _has_faded(self, length: int) -> bool:
+        """The last steps are small and all of them together are not."""
+        if length <= self.fade_frames or min(self._alike[-2:]) <= self.same:
+            return False
+        return float(self._recent[-1] @ self._recent[0]) < self.fade
 
     def close(self) -> list[slice]:
         """What is left."""
