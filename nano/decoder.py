@@ -87,13 +87,36 @@ def shape_of(rng: np.random.Generator, step: int, config: DecoderConfig) -> tupl
     return frames, level, details
 
 
-def start_from_heads(vlm: Any, heads: dict[str, Any], tokenizer: Any, mean: Any) -> None:
+def word_map(heads: dict[str, Any], tokens: Any, words: dict[str, Any]) -> Any:
+    """(WIDTH, WIDTH) that turns a patch into the sum of the words for all that it shows.
+
+    Least squares, a label at a time, towards what the tower's heads read from the tokens (M, WIDTH): every class of a label weighs
+    the same however rare it is, and all patches that show none of them, which become nothing, half of that. words[label] (classes, WIDTH).
+    """
+    import torch
+
+    made, at = torch.zeros(WIDTH, WIDTH), 0
+    for name, size in PATCH_SIZES.items():
+        if name in words:
+            read = (tokens @ heads["patch.weight"][at : at + size].T + heads["patch.bias"][at : at + size]).argmax(-1)
+            counts = torch.bincount(read, minlength=size).clamp(min=1)
+            shares = torch.full((size,), 1 / (size - 1))
+            shares[0] = 0.5
+            weighted = tokens * (shares / counts)[read][:, None]
+            targets = torch.cat([torch.zeros(1, WIDTH), words[name]])[read]
+            squares = weighted.T @ tokens
+            made += torch.linalg.solve(squares + 1e-6 * squares.trace() / WIDTH * torch.eye(WIDTH), weighted.T @ targets)
+        at += size
+    return made
+
+
+def start_from_heads(vlm: Any, heads: dict[str, Any], tokenizer: Any, tokens: Any) -> None:
     """Begin with what is known: a red patch starts out near the word red, attention looks for what is alike and copies it.
 
     "Mimetic Initialization of Self-Attention Layers" (2023); ours adds what reading a word takes: a head that tells every token what
     stands before it, and heads that look for the token before which stands what was just said.
 
-    mean: (WIDTH,) of the tower's tokens, so that all tokens can be given one direction in common.
+    tokens: (M, WIDTH) of the tower; all of them are also given one direction in common.
     """
     import torch
     from torch.nn.functional import normalize
@@ -104,19 +127,13 @@ def start_from_heads(vlm: Any, heads: dict[str, Any], tokenizer: Any, mean: Any)
     for letter in LETTER_IDS:
         table[tokenizer.convert_tokens_to_ids(f"##{letter}")] = table[tokenizer.convert_tokens_to_ids(letter)] + later
     turn = torch.nn.init.orthogonal_(torch.empty(WIDTH, WIDTH))
-    made, at = torch.zeros(WIDTH, WIDTH), 0
-    for name, size in PATCH_SIZES.items():
-        rows = heads["patch.weight"][at + 1 : at + size]
-        rows = normalize(rows - rows.mean(0), dim=-1)
-        if name in WORDS_OF:
-            words = normalize(table[[tokenizer.convert_tokens_to_ids(word) for word in WORDS_OF[name]]], dim=-1)
-            made += rows.T @ words
-        at += size
+    words = {name: normalize(table[[tokenizer.convert_tokens_to_ids(word) for word in said]], dim=-1) for name, said in WORDS_OF.items()}
+    made, mean = word_map(heads, tokens, words), tokens.mean(0)
     rest = torch.nn.init.orthogonal_(torch.empty(WIDTH, WIDTH))
     common = normalize(torch.randn(WIDTH), dim=0)
     table += 0.35 * common
     shared = 0.35 * torch.outer(mean, common) / mean.square().sum()
-    vlm.model.connector.modality_projection.proj.weight.data.copy_((0.06 * made + 0.04 * rest + shared).T)
+    vlm.model.connector.modality_projection.proj.weight.data.copy_((1.0 * made + 0.02 * rest + shared).T)
     speeds = 1e6 ** (-torch.arange(10) / 32)  # of RoPE's first pairs, which tell neighbours apart
     for number, layer in enumerate(vlm.model.text_model.layers):
         attention = layer.self_attn
@@ -181,7 +198,7 @@ def _train(rank: int, workers: int, meeting: Path, folder: Path, config: Decoder
     vlm = make_vlm(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"))
     bank = Bank.kept(folder, siglip.vision_model, "train", config.events, config.seed)
     if heads:
-        start_from_heads(vlm, heads, tokenizer, torch.from_numpy(bank.tokens[64][:200].astype(np.float32).mean((0, 1, 2))))
+        start_from_heads(vlm, heads, tokenizer, torch.from_numpy(bank.tokens[64][:500].astype(np.float32).reshape(-1, WIDTH)))
     else:
         vlm.load_state_dict(type(vlm).from_pretrained(VLM, dtype=torch.float32, local_files_only=True).state_dict())
     unseen = Bank.kept(folder, siglip.vision_model, "val", 300, config.seed + 1)
