@@ -11,8 +11,8 @@ from footage import Carrier, SegmentMemory, TimeSpan
 from footage.carriers import detailed
 from footage.nested import nested
 from footage.recordings import Segment
-from memory.details import DetailsMerger
 from memory.merge import join
+from memory.mergers import MERGERS
 from memory.segment_file import SegmentFile, pack
 
 
@@ -23,7 +23,7 @@ def frames(count: int, tokens: int = 64) -> list[Carrier]:
 
 @pytest.mark.parametrize("each", [64, 63, 16, 5, 1])
 def test_every_frame_keeps_its_time_and_its_first_details(each: int) -> None:
-    merged = DetailsMerger().merge(frames(6), max_tokens=6 * each)
+    merged = MERGERS["details"].merge(frames(6), max_tokens=6 * each)
     assert [len(c.tokens) for c in merged] == [each] * 6
     assert [c.spans for c in merged] == [c.spans for c in frames(6)]
     assert all(c.is_nested == (each < 64) for c in merged)
@@ -40,10 +40,10 @@ def test_a_shorter_reading_of_a_short_reading_is_its_beginning() -> None:
 
 
 def test_fewer_tokens_than_frames_fuse_neighbours_and_lose_no_time() -> None:
-    merged = DetailsMerger().merge(frames(6), max_tokens=4)
+    merged = MERGERS["details"].merge(frames(6), max_tokens=4)
     assert sum(len(c.tokens) for c in merged) <= 4
     assert sum(c.weight_s for c in merged) == 6
-    assert DetailsMerger().merge([], max_tokens=4) == []
+    assert MERGERS["details"].merge([], max_tokens=4) == []
 
 
 def test_joined_details_are_those_of_both_that_are_least_alike() -> None:

@@ -5,20 +5,37 @@ Each stage keeps its own small dataclass beside the class that it configures; th
 
 import difflib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from footage.errors import ConfigError
 from frame_select.gate import GateConfig
+from frame_select.registry import SELECTORS
 from ingest.file_source import SamplingConfig
 from ingest.ocr import OcrConfig
+from memory.mergers import MERGERS
+from qa.answerers.dropping import PRESETS
 
 FILE = "footage.toml"
 _STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+def _one_of(names: Iterable[str]) -> AfterValidator:
+    """Refuses what is not among the names, naming them."""
+    known = tuple(names)
+
+    def check(name: str) -> str:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.5)
+            raise ValueError(f"known are {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else ""))
+        return name
+
+    return AfterValidator(check)
 
 
 class _Section(BaseModel):
@@ -30,7 +47,8 @@ class IndexConfig(_Section):
 
     encoder: str = "color"
     """"color", "nano" (knows only its own drawn world), or a SigLIP, SigLIP2 or CLIP checkpoint: a local folder or a hub id."""
-    merger: Literal["keep", "mean", "pool", "tome", "details"] = "tome"
+    merger: Annotated[str, _one_of(MERGERS)] = "tome"
+    """How tokens are merged, see docs/compression.md."""
     tokens_per_carrier: Annotated[int, Field(ge=1)] = 16
     gate: Literal["change", "all"] = "change"
     ocr: Literal["auto", "on", "off"] = "auto"
@@ -52,11 +70,12 @@ class AskConfig(_Section):
     model: str = "auto"
     """"none", "template", "nano", a SmolVLM checkpoint that names this library's encoder (a local folder or a hub id), or "auto": nano
     for what nano's encoder wrote, template for the colour encoder, else none."""
-    selector: str = "peaks"
+    selector: Annotated[str, _one_of(SELECTORS)] = "peaks"
+    """How frames are chosen, see docs/selection.md."""
     budget: Annotated[int, Field(ge=0)] = 4096
     """Visual tokens."""
-    drop: str = "none"
-    """How visual tokens leave the language model on the way, from 4,096 of them on: "none", or a schedule of qa/answerers/dropping.py."""
+    drop: Annotated[str, _one_of(("none", *PRESETS))] = "none"
+    """How visual tokens leave the language model on the way, from 4,096 of them on, see docs/compression.md."""
     moments: Annotated[int, Field(ge=1)] = 5
     ground: bool = True
     """Decode around the edges of what is cited, to give them to the frame."""
@@ -164,7 +183,7 @@ def _readable(error: ValidationError) -> ConfigError:
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return ConfigError(f"there is no setting {name!r}", hint=_nearest(name, _known()))
     return ConfigError(
-        f"setting {name!r} is {first.get('input')!r}: {first['msg'].lower()}",
+        f"setting {name!r} is {first.get('input')!r}: {first['msg'].removeprefix('Value error, ').lower()}",
         hint="`footage config` shows what is in force",
     )
 

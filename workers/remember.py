@@ -21,10 +21,9 @@ from frame_select.gate import ChangeGate, KeepAllGate
 from ingest.file_source import FileSource
 from ingest.ocr import OcrReader, OcrSegment
 from ingest.synthetic import PREFIX, SyntheticSource
-from memory.details import DetailsMerger
 from memory.encoders.registry import load_encoder
-from memory.merge import KeepAll, MeanMerger, ToMeMerger, carriers_of
-from memory.pool import PoolMerger
+from memory.merge import carriers_of
+from memory.mergers import merger
 from workers.config import Settings
 from workers.models import encoder_name
 
@@ -43,7 +42,7 @@ class Tools:
     @classmethod
     def build(cls, settings: Settings) -> "Tools":
         encoder = _encoder(settings, settings.index.encoder)
-        return cls(settings, encoder, _merger(settings), OcrReader(settings.ocr) if reads_text(settings) else None)
+        return cls(settings, encoder, merger(settings.index.merger), OcrReader(settings.ocr) if reads_text(settings) else None)
 
     def like(self, encoder: str) -> Encoder:
         """Another encoder, loaded the same way."""
@@ -83,17 +82,6 @@ def reads_text(settings: Settings) -> bool:
 def _encoder(settings: Settings, name: str) -> Encoder:
     index = settings.index
     return load_encoder(encoder_name(name), offline=settings.offline, device=index.device, dtype=index.dtype)
-
-
-def _merger(settings: Settings) -> Merger:
-    known: dict[str, Merger] = {
-        "keep": KeepAll(),
-        "mean": MeanMerger(),
-        "tome": ToMeMerger(),
-        "pool": PoolMerger(),
-        "details": DetailsMerger(),
-    }
-    return known[settings.index.merger]
 
 
 def open_source(location: str, settings: Settings) -> Source:
