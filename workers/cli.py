@@ -11,6 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from footage.errors import ConfigError, FootageError
+from workers.cli_flags import (
+    EncoderFlag,
+    FromFlag,
+    JsonFlag,
+    LibraryFlag,
+    OfflineFlag,
+    RecordingFlag,
+    ToFlag,
+    VerboseFlag,
+    library_of,
+    print_json,
+)
+from workers.cli_measure import bench, evaluate
 
 if TYPE_CHECKING:
     from workers.engine import Library
@@ -21,18 +34,8 @@ app = typer.Typer(
     help="Ask questions of hours of video; get answers whose times are true.", no_args_is_help=True, add_completion=True,
     pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}, rich_markup_mode=None,
 )  # fmt: skip
-
-LibraryFlag = Annotated[
-    str | None,
-    typer.Option("--library", "-l", help="Where recordings are remembered [default: ./.footage]", show_default=False),
-]
-EncoderFlag = Annotated[str | None, typer.Option(help='"color", "nano", or an image-text checkpoint: folder or hub id', show_default=False)]
-OfflineFlag = Annotated[bool | None, typer.Option("--offline", help="Never fetch anything", show_default=False)]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Machine-readable output, one object a line")]
-VerboseFlag = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, to stderr")]
-RecordingFlag = Annotated[str, typer.Option("--recording", "-r", help="Only this one: name, path or id", show_default=False)]
-FromFlag = Annotated[str | None, typer.Option("--from", help="Only from this time on: 75, 1:15 or 1:00:15", show_default=False)]
-ToFlag = Annotated[str | None, typer.Option("--to", help="Only up to this time", show_default=False)]
+app.add_typer(bench, name="bench")
+app.add_typer(evaluate, name="eval")
 
 
 @app.command()
@@ -57,7 +60,7 @@ def index(
 ) -> None:
     """Remember footage. Run it again at any time: what is there already is not made again."""
     _log(verbose)
-    lib = _library(library, offline, index={"encoder": encoder, "ocr": ocr, "jobs": jobs},
+    lib = library_of(library, offline, index={"encoder": encoder, "ocr": ocr, "jobs": jobs},
                    sampling={"fps": fps, "mode": "keyframes" if keyframes else None, "decoder": decoder})  # fmt: skip
     from workers.progress import reporter
 
@@ -89,14 +92,14 @@ def ask(
     """Answer a question, with the moments that bear the answer out."""
     _log(verbose)
     asked = {"model": model, "selector": selector, "budget": budget, "moments": moments}
-    lib = _library(library, offline, index={"encoder": encoder}, ask=asked)
+    lib = library_of(library, offline, index={"encoder": encoder}, ask=asked)
     from workers.engine import answer_json
     from workers.progress import reporter
 
     with reporter(quiet=verbose) as listener:
         answer = lib.ask(question, source, recording=recording, start=start, end=end, jobs=lib.settings.index.jobs, listener=listener)
     if as_json:
-        _print_json(answer_json(answer, lib))
+        print_json(answer_json(answer, lib))
     else:
         print(answer.text)
     for warning in answer.warnings:
@@ -119,7 +122,7 @@ def search(
 ) -> None:
     """List the moments that match words, or look like a picture, best first."""
     _log(verbose)
-    lib = _library(library, offline, index={"encoder": encoder})
+    lib = library_of(library, offline, index={"encoder": encoder})
     from workers.engine import moment_json
 
     if bool(text.strip()) == (image is not None):
@@ -129,7 +132,7 @@ def search(
     else:
         found = lib.search(text, recording=recording, start=start, end=end, limit=limit)
     if as_json:
-        _print_json({"moments": [moment_json(m, lib) for m in found]})
+        print_json({"moments": [moment_json(m, lib) for m in found]})
         return
     for m in found:
         print(f"{m.span}  {lib.name_of(m.recording_id)}  {m.kind} {m.score:.2f}  {m.text}".rstrip())
@@ -142,7 +145,7 @@ def recordings(library: LibraryFlag = None, as_json: JsonFlag = False) -> None:
     """List what is remembered."""
     from footage.timespan import clock
 
-    lib = _library(library)
+    lib = library_of(library)
     rows: list[dict[str, Any]] = []
     for recording, names in lib.recordings():
         rows.append({
@@ -153,7 +156,7 @@ def recordings(library: LibraryFlag = None, as_json: JsonFlag = False) -> None:
         })  # fmt: skip
     if as_json:
         for row in rows:
-            _print_json(row)
+            print_json(row)
         return
     from rich.console import Console
     from rich.table import Table
@@ -183,10 +186,10 @@ def export(
 ) -> None:
     """Write the clip that a citation points at."""
     _log(verbose)
-    lib = _library(library)
+    lib = library_of(library)
     if contents:
         for row in lib.dump():
-            _print_json(row)
+            print_json(row)
         return
     from footage.questions import Moment
     from workers.export import contact_sheet, export_clip
@@ -204,7 +207,7 @@ def export(
     if sheet:
         result["sheet"] = str(contact_sheet(lib, [Moment(recording_id, when, 1.0, "image")], target.with_suffix(".png")))
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
         print(f"{target}  {done.span}" + (f"\n{result['sheet']}" if sheet else ""))
 
@@ -214,9 +217,9 @@ def doctor(library: LibraryFlag = None, as_json: JsonFlag = False) -> None:
     """Check this machine and the library, and say what is missing."""
     from workers.doctor import examine
 
-    checks = examine(_library(library))
+    checks = examine(library_of(library))
     if as_json:
-        _print_json({"checks": [check.__dict__ for check in checks]})
+        print_json({"checks": [check.__dict__ for check in checks]})
     else:
         for check in checks:
             print(f"{'ok  ' if check.ok else 'BAD ' if check.needed else '-   '} {check.name}: {check.finding}")
@@ -233,7 +236,7 @@ def config(library: LibraryFlag = None, as_json: JsonFlag = False) -> None:
 
     rows = load_settings({"library": library}).rows()
     if as_json:
-        _print_json({name: {"value": value, "from": origin} for name, value, origin in rows})
+        print_json({name: {"value": value, "from": origin} for name, value, origin in rows})
         return
     for name, value, origin in rows:
         print(f"{name} = {json.dumps(value)}  # {origin}")
@@ -252,168 +255,8 @@ def demo(
     from workers.demo_world import run_world_demo
 
     run = run_demo if harbour else run_world_demo
-    if not run(folder, _print_json if as_json else None):
+    if not run(folder, print_json if as_json else None):
         raise typer.Exit(1)
-
-
-bench = typer.Typer(help="Measure, as ratios against a named baseline in the same run.", no_args_is_help=True)
-app.add_typer(bench, name="bench")
-
-
-@bench.command("decode")
-def bench_decode(
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Videos to decode; by default four that it makes itself", metavar="[FILE]..."),
-    ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Under a minute on two cores")] = False,
-    repeats: Annotated[int, typer.Option(help="Runs of each method")] = 5,
-    as_json: JsonFlag = False,
-) -> None:
-    """Sampled decoding at 1 fps against the ffmpeg command line doing the same work."""
-    from workers.bench_decode import run_bench
-
-    if not run_bench(files or [], quick=quick, repeats=repeats, emit=_print_json if as_json else None):
-        raise typer.Exit(1)
-
-
-@bench.command("select")
-def bench_select(
-    seeds: Annotated[int, typer.Option(min=1, help="Views of each case")] = 40,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for table, JSON and picture", show_default=False)] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Less of everything, under a minute on two cores")] = False,
-    as_json: JsonFlag = False,
-) -> None:
-    """Every selector on the same hours with planted events, at the same budgets."""
-    from workers.bench_select import SelectRun, run_select
-
-    run_select(SelectRun(4 if quick else seeds)).show(out, _print_json if as_json else None)
-
-
-evaluate = typer.Typer(help="Measure answers against known truth, baselines in the same run.", no_args_is_help=True)
-app.add_typer(evaluate, name="eval")
-
-
-@evaluate.command("questions")
-def eval_questions(
-    file: Annotated[
-        Path,
-        typer.Argument(help="JSON: {questions: [{id, video, kind, question, answer, intervals}]}", metavar="QUESTIONS.json"),
-    ],
-    videos: Annotated[
-        Path | None,
-        typer.Option(help="Folder that the video paths start from [default: the file's own]", show_default=False),
-    ] = None,
-    kind: Annotated[list[str] | None, typer.Option(help="Only questions of this kind; may be repeated", show_default=False)] = None,
-    library: LibraryFlag = None,
-    moments: Annotated[int, typer.Option(help="Moments that count")] = 5,
-    model: Annotated[str, typer.Option(help="none or template")] = "none",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Markdown report to write", show_default=False)] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Ask every question of a file about its own video; recall of the right moment next to uniform sampling."""
-    from workers.evaluate import run_questions
-
-    lib = _library(library, ask={"model": model, "moments": moments})
-    run_questions(
-        lib,
-        file,
-        videos or file.parent,
-        kinds=kind or [],
-        moments=moments,
-        out=out,
-        emit=_print_json if as_json else None,
-    )
-
-
-WorkFlag = Annotated[Path, typer.Option("--folder", help="Where films and libraries go, and are found again")]
-ResultsFlag = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for table, JSON and picture", show_default=False)]
-QuickFlag = Annotated[bool, typer.Option("--quick", help="Less of everything, under a minute on two cores")]
-
-
-@evaluate.command("world")
-def eval_world(
-    folder: WorkFlag = Path("eval"),
-    worlds: Annotated[int, typer.Option(min=1, help="Unseen worlds of 20 minutes")] = 6,
-    per_kind: Annotated[int, typer.Option(min=1, help="Questions of each kind a world")] = 6,
-    model: Annotated[str, typer.Option(help="nano, or a folder with another model trained on nano's tower")] = "nano",
-    out: ResultsFlag = None,
-    quick: QuickFlag = False,
-    as_json: JsonFlag = False,
-) -> None:
-    """nano's accuracy by kind of question and tokens a frame, on worlds that it never saw."""
-    from workers.eval_world import WorldRun, run_world
-
-    run = WorldRun(folder, 1, 2, 300.0, model) if quick else WorldRun(folder, worlds, per_kind, model=model)
-    run_world(run).show(out, _print_json if as_json else None)
-
-
-@evaluate.command("moments")
-def eval_moments(
-    folder: WorkFlag = Path("eval"),
-    worlds: Annotated[int, typer.Option(min=1, help="Unseen worlds of 20 minutes")] = 6,
-    out: ResultsFlag = None,
-    quick: QuickFlag = False,
-    as_json: JsonFlag = False,
-) -> None:
-    """Recall and temporal IoU of the right interval at 4 to 64 frames, selectors side by side."""
-    from workers.eval_world import WorldRun, run_moments
-
-    run_moments(WorldRun(folder, 1, 2, 300.0) if quick else WorldRun(folder, worlds)).show(out, _print_json if as_json else None)
-
-
-@evaluate.command("abstain")
-def eval_abstain(
-    folder: WorkFlag = Path("eval"),
-    worlds: Annotated[int, typer.Option(min=1, help="Unseen worlds of 20 minutes")] = 6,
-    out: ResultsFlag = None,
-    quick: QuickFlag = False,
-    as_json: JsonFlag = False,
-) -> None:
-    """The same questions with their evidence in the memory and cut out of it."""
-    from workers.eval_world import WorldRun, run_abstain
-
-    run_abstain(WorldRun(folder, 1, 2, 300.0) if quick else WorldRun(folder, worlds)).show(out, _print_json if as_json else None)
-
-
-@evaluate.command("needle")
-def eval_needle(
-    folder: WorkFlag = Path("eval"),
-    hours: Annotated[list[float] | None, typer.Option(help="Lengths; may be repeated [default: 1/6, 1, 6, 24]", show_default=False)] = None,
-    out: ResultsFlag = None,
-    quick: QuickFlag = False,
-    as_json: JsonFlag = False,
-) -> None:
-    """One event hidden in hours, at five depths; writes a heat map."""
-    from workers.eval_needle import HOURS, NeedleRun, run_needle
-
-    lengths = (0.1,) if quick else tuple(hours or HOURS)
-    run_needle(NeedleRun(folder, lengths)).show(out, _print_json if as_json else None)
-
-
-@evaluate.command("set")
-def eval_set(
-    name: Annotated[str, typer.Argument(help="video-mme, longvideobench, mlvu, lvbench, ovo-bench, charades-sta, qvhighlights ...")],
-    folder: Annotated[Path, typer.Argument(help="Where the set lies, laid out as it is distributed")],
-    library: LibraryFlag = None,
-    model: Annotated[str | None, typer.Option(help="As of ask", show_default=False)] = None,
-    encoder: EncoderFlag = None,
-    limit: Annotated[int, typer.Option(help="Only the first so many questions; 0: all")] = 0,
-    out: ResultsFlag = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """One of the field's own sets, from this machine's disk, through the same ask() that users call."""
-    from workers.eval_sets import run_set
-
-    lib = _library(library, index={"encoder": encoder}, ask={"model": model})
-    run_set(lib, name, folder, limit=limit).show(out, _print_json if as_json else None)
-
-
-def _library(library: str | None, offline: bool | None = None, **sections: dict[str, Any]) -> "Library":
-    from workers.config import load_settings
-    from workers.engine import Library
-
-    return Library(load_settings({"library": library, "offline": offline, **sections}).settings)
 
 
 def _report_index(lib: "Library", targets: list[str], listener: Any, as_json: bool) -> FootageError | None:
@@ -426,7 +269,7 @@ def _report_index(lib: "Library", targets: list[str], listener: Any, as_json: bo
         if isinstance(result, Refused):
             first, refused = first or result.error, refused + 1
             if as_json:
-                _print_json(
+                print_json(
                     {
                         "location": result.location,
                         "error": type(result.error).__name__,
@@ -438,7 +281,7 @@ def _report_index(lib: "Library", targets: list[str], listener: Any, as_json: bo
             continue
         made += 1
         if as_json:
-            _print_json(done_json(result))
+            print_json(done_json(result))
         else:
             listener.show(result)
     if refused and made:
@@ -464,10 +307,6 @@ def _what_to_export(lib: "Library", span: str, recording: str, citation: int) ->
     if not recording and len(known) != 1:
         raise ConfigError(f"the library holds {len(known)} recordings", hint="say which one with --recording")
     return (lib.resolve(recording) if recording else known[0][0].recording_id), when
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
 def _log(verbose: bool) -> None:

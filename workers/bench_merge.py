@@ -1,0 +1,112 @@
+"""`footage bench merge`: every way to shorten a frame on the same frames at the same tokens, read by the same model."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from footage.arrays import AnyArray
+from footage.carriers import Carrier
+from footage.questions import Question
+from memory.mergers import SHORTER
+from memory.tokens.reduced import unit
+from workers.eval_marks import mark
+from workers.eval_methods import Examined, given
+from workers.eval_report import Report
+from workers.eval_stats import Interval, bootstrap, paired
+from workers.eval_world import WorldRun, filmed
+
+KEEPS = (32, 16, 8, 4, 1)
+ALL = 64
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRun:
+    """How much to measure."""
+
+    world: WorldRun
+    frames: int = 300
+    """Whose tokens are reconstructed and timed."""
+    ours: str = "details"
+
+
+def run_merge(run: MergeRun, names: Sequence[str] = tuple(SHORTER), keeps: Sequence[int] = KEEPS) -> Report:
+    """nano's accuracy with the right frames given, reconstruction error, time and bytes a frame, by method and tokens."""
+    report = Report("bench merge", asdict(run.world) | {"frames": run.frames})
+    examined = filmed(run.world)
+    rows: list[dict[str, Any]] = []
+    for one in examined:
+        for question in one.film.questions:
+            for name, keep in [("all tokens", ALL), *((name, keep) for name in names for keep in keeps)]:
+                method = given(keep, SHORTER[name]) if name in SHORTER else given(keep)
+                made = mark(question, name, method(one, Question(question.text), question.spans))
+                rows.append({"world": one.film.path.stem, "id": question.id, "kind": question.kind, "method": name, "tokens": keep,
+                             "right": made.right, "prefill_macs": made.cost.prefill_macs})  # fmt: skip
+    report.rows = rows
+    whole = _values(rows, "all tokens", ALL)
+    report.table(f"right answers, the right frames given; all {ALL} tokens a frame: {_share(rows, 'all tokens', ALL)}", [
+        {"method": name, **{f"{keep} tokens": _share(rows, name, keep) for keep in keeps}} for name in names
+    ])  # fmt: skip
+    worlds = _worlds(rows, run.ours, keeps[0])
+    report.table(f"{run.ours} against the others, the same questions and tokens", [
+        {"method": name, **{f"{k} tokens": paired(_values(rows, run.ours, k), _values(rows, name, k), groups=worlds) for k in keeps}}
+        for name in names if name != run.ours
+    ])  # fmt: skip
+    macs = {keep: np.mean([r["prefill_macs"] for r in rows if (r["method"], r["tokens"]) == (run.ours, keep)]) for keep in keeps}
+    full = np.mean([r["prefill_macs"] for r in rows if r["method"] == "all tokens"])
+    report.table(f"what {run.ours} keeps of the accuracy of all tokens", [
+        {"tokens a frame": keep, "of the right answers": f"{np.mean(_values(rows, run.ours, keep)) / np.mean(whole):.1%}",
+         "of the prefill": f"{macs[keep] / full:.1%}", "bytes a frame": keep * 2 * _width(examined)} for keep in keeps
+    ])  # fmt: skip
+    frames = _some(examined, run.frames)
+    report.table("what is lost of a frame, and what it takes", [_measured(name, frames, keeps) for name in names])
+    report.curve = {name: [(float(keep), _share(rows, name, keep)) for keep in keeps] for name in names}
+    report.x_label, report.log_x = "tokens a frame", True
+    for name in names:
+        if name != run.ours:
+            gain = paired(_values(rows, run.ours), _values(rows, name), groups=_worlds(rows, run.ours))
+            report.bar(f"{run.ours} above {name}: lower end of the gain", gain.low, 0.0)
+    return report
+
+
+def lost(tokens: AnyArray, kept: AnyArray) -> float:
+    """Reconstruction error: mean over tokens (K, D) of 1 - cosine with the nearest that was kept (k, D)."""
+    return float(1 - (unit(tokens) @ unit(kept).T).max(1).mean())
+
+
+def _measured(name: str, frames: Sequence[Carrier], keeps: Sequence[int]) -> dict[str, Any]:
+    """Error by tokens kept, and the time that all of these frames took at the middle of them."""
+    shorter, timed = SHORTER[name], keeps[len(keeps) // 2]
+    errors = {keep: np.mean([lost(c.tokens, shorter(c, keep).tokens) for c in frames]) for keep in keeps}
+    begun = time.perf_counter()
+    for carrier in frames:
+        shorter(carrier, timed)
+    spent_s = time.perf_counter() - begun
+    return {"method": name, **{f"error, {keep} tokens": f"{error:.4f}" for keep, error in errors.items()},
+            f"ms a frame, {timed} tokens": round(1000 * spent_s / len(frames), 2)}  # fmt: skip
+
+
+def _some(examined: Sequence[Examined], count: int) -> list[Carrier]:
+    """Evenly over all films."""
+    each = max(1, count // len(examined))
+    views = [(one, len(one.library.memory.view([one.film.recording_id]))) for one in examined]
+    return [c for one, rows in views for c in one.carriers(np.linspace(0, rows - 1, min(each, rows)).round().astype(int).tolist())]
+
+
+def _width(examined: Sequence[Examined]) -> int:
+    return int(examined[0].carriers([0])[0].tokens.shape[1])
+
+
+def _values(rows: Sequence[dict[str, Any]], name: str, keep: int | None = None) -> list[float]:
+    """Right or wrong, by question and then by tokens; keep: at so many tokens alone."""
+    return [float(r["right"]) for r in rows if r["method"] == name and keep in (None, r["tokens"])]
+
+
+def _worlds(rows: Sequence[dict[str, Any]], name: str, keep: int | None = None) -> list[str]:
+    return [r["world"] for r in rows if r["method"] == name and keep in (None, r["tokens"])]
+
+
+def _share(rows: Sequence[dict[str, Any]], name: str, keep: int) -> Interval:
+    return bootstrap(_values(rows, name, keep), groups=_worlds(rows, name, keep))

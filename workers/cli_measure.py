@@ -1,0 +1,170 @@
+"""`footage bench` and `footage eval`: measuring, as ratios against a named baseline and against known truth."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workers.cli_flags import EncoderFlag, JsonFlag, LibraryFlag, QuickFlag, ResultsFlag, WorkFlag, library_of, print_json
+
+bench = typer.Typer(help="Measure, as ratios against a named baseline in the same run.", no_args_is_help=True)
+
+
+@bench.command("decode")
+def bench_decode(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Videos to decode; by default four that it makes itself", metavar="[FILE]..."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Under a minute on two cores")] = False,
+    repeats: Annotated[int, typer.Option(help="Runs of each method")] = 5,
+    as_json: JsonFlag = False,
+) -> None:
+    """Sampled decoding at 1 fps against the ffmpeg command line doing the same work."""
+    from workers.bench_decode import run_bench
+
+    if not run_bench(files or [], quick=quick, repeats=repeats, emit=print_json if as_json else None):
+        raise typer.Exit(1)
+
+
+@bench.command("select")
+def bench_select(
+    seeds: Annotated[int, typer.Option(min=1, help="Views of each case")] = 40,
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Every selector on the same hours with planted events, at the same budgets."""
+    from workers.bench_select import SelectRun, run_select
+
+    run_select(SelectRun(4 if quick else seeds)).show(out, print_json if as_json else None)
+
+
+@bench.command("merge")
+def bench_merge(
+    folder: WorkFlag = Path("eval"),
+    worlds: Annotated[int, typer.Option(min=1, help="Unseen worlds of 20 minutes")] = 2,
+    per_kind: Annotated[int, typer.Option(min=1, help="Questions of each kind a world")] = 4,
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Every way to shorten a frame, read by nano at the same tokens: accuracy, reconstruction error, time."""
+    from workers.bench_merge import KEEPS, MergeRun, run_merge
+    from workers.eval_world import WorldRun
+
+    run = MergeRun(WorldRun(folder, 1, 2, 300.0), 40) if quick else MergeRun(WorldRun(folder, worlds, per_kind))
+    run_merge(run, keeps=(16, 4) if quick else KEEPS).show(out, print_json if as_json else None)
+
+
+evaluate = typer.Typer(help="Measure answers against known truth, baselines in the same run.", no_args_is_help=True)
+
+
+@evaluate.command("questions")
+def eval_questions(
+    file: Annotated[
+        Path,
+        typer.Argument(help="JSON: {questions: [{id, video, kind, question, answer, intervals}]}", metavar="QUESTIONS.json"),
+    ],
+    videos: Annotated[
+        Path | None,
+        typer.Option(help="Folder that the video paths start from [default: the file's own]", show_default=False),
+    ] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="Only questions of this kind; may be repeated", show_default=False)] = None,
+    library: LibraryFlag = None,
+    moments: Annotated[int, typer.Option(help="Moments that count")] = 5,
+    model: Annotated[str, typer.Option(help="none or template")] = "none",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Markdown report to write", show_default=False)] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Ask every question of a file about its own video; recall of the right moment next to uniform sampling."""
+    from workers.evaluate import run_questions
+
+    lib = library_of(library, ask={"model": model, "moments": moments})
+    run_questions(
+        lib,
+        file,
+        videos or file.parent,
+        kinds=kind or [],
+        moments=moments,
+        out=out,
+        emit=print_json if as_json else None,
+    )
+
+
+@evaluate.command("world")
+def eval_world(
+    folder: WorkFlag = Path("eval"),
+    worlds: Annotated[int, typer.Option(min=1, help="Unseen worlds of 20 minutes")] = 6,
+    per_kind: Annotated[int, typer.Option(min=1, help="Questions of each kind a world")] = 6,
+    model: Annotated[str, typer.Option(help="nano, or a folder with another model trained on nano's tower")] = "nano",
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """nano's accuracy by kind of question and tokens a frame, on worlds that it never saw."""
+    from workers.eval_world import WorldRun, run_world
+
+    run = WorldRun(folder, 1, 2, 300.0, model) if quick else WorldRun(folder, worlds, per_kind, model=model)
+    run_world(run).show(out, print_json if as_json else None)
+
+
+@evaluate.command("moments")
+def eval_moments(
+    folder: WorkFlag = Path("eval"),
+    worlds: Annotated[int, typer.Option(min=1, help="Unseen worlds of 20 minutes")] = 6,
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Recall and temporal IoU of the right interval at 4 to 64 frames, selectors side by side."""
+    from workers.eval_world import WorldRun, run_moments
+
+    run_moments(WorldRun(folder, 1, 2, 300.0) if quick else WorldRun(folder, worlds)).show(out, print_json if as_json else None)
+
+
+@evaluate.command("abstain")
+def eval_abstain(
+    folder: WorkFlag = Path("eval"),
+    worlds: Annotated[int, typer.Option(min=1, help="Unseen worlds of 20 minutes")] = 6,
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """The same questions with their evidence in the memory and cut out of it."""
+    from workers.eval_world import WorldRun, run_abstain
+
+    run_abstain(WorldRun(folder, 1, 2, 300.0) if quick else WorldRun(folder, worlds)).show(out, print_json if as_json else None)
+
+
+@evaluate.command("needle")
+def eval_needle(
+    folder: WorkFlag = Path("eval"),
+    hours: Annotated[list[float] | None, typer.Option(help="Lengths; may be repeated [default: 1/6, 1, 6, 24]", show_default=False)] = None,
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """One event hidden in hours, at five depths; writes a heat map."""
+    from workers.eval_needle import HOURS, NeedleRun, run_needle
+
+    lengths = (0.1,) if quick else tuple(hours or HOURS)
+    run_needle(NeedleRun(folder, lengths)).show(out, print_json if as_json else None)
+
+
+@evaluate.command("set")
+def eval_set(
+    name: Annotated[str, typer.Argument(help="video-mme, longvideobench, mlvu, lvbench, ovo-bench, charades-sta, qvhighlights ...")],
+    folder: Annotated[Path, typer.Argument(help="Where the set lies, laid out as it is distributed")],
+    library: LibraryFlag = None,
+    model: Annotated[str | None, typer.Option(help="As of ask", show_default=False)] = None,
+    encoder: EncoderFlag = None,
+    limit: Annotated[int, typer.Option(help="Only the first so many questions; 0: all")] = 0,
+    out: ResultsFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """One of the field's own sets, from this machine's disk, through the same ask() that users call."""
+    from workers.eval_sets import run_set
+
+    lib = library_of(library, index={"encoder": encoder}, ask={"model": model})
+    run_set(lib, name, folder, limit=limit).show(out, print_json if as_json else None)
