@@ -13,13 +13,14 @@ from frame_select.methods.clips import F2C
 from frame_select.methods.diverse import Mdp3, Mmr
 from frame_select.methods.peaks import Peaks
 from frame_select.methods.sampling import AdaQ, Bolt
+from frame_select.methods.tiers import QFrame, Quota
 from frame_select.methods.top_k import TopK
 from frame_select.selector import CurveSelector
 from frame_select.uniform import UniformSelector
 
 METHODS: dict[str, tuple[Callable[..., Method], float]] = {
     "peaks": (Peaks, 0.0), "top-k": (TopK, 0.25), "bolt": (Bolt, 0.0), "adaq": (AdaQ, 0.0), "aks": (Aks, 0.0), "f2c": (F2C, 0.0),
-    "mdp3": (Mdp3, 0.0), "mmr": (Mmr, 0.0),
+    "mdp3": (Mdp3, 0.0), "mmr": (Mmr, 0.0), "q-frame": (QFrame, 0.0), "quota": (Quota, 0.0),
 }  # fmt: skip
 """By name: the method, and the share of the budget spread over time unless asked otherwise; published methods as published.
 Peaks covers by itself: of rows worth the same it takes those far from all others."""

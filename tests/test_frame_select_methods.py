@@ -4,6 +4,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from views import make_query, make_view
 
 from footage import Budget
 from footage.arrays import AnyArray
@@ -13,6 +16,7 @@ from frame_select.methods.clips import F2C, peaks, thinned, window
 from frame_select.methods.diverse import Mdp3, Mmr, grown
 from frame_select.methods.peaks import Peaks, outstanding
 from frame_select.methods.sampling import AdaQ, Bolt, systematic
+from frame_select.methods.tiers import filled
 from frame_select.registry import SELECTORS, selector
 from workers.bench_curves import CASES, plant
 from workers.bench_select import SelectRun, found, run_select
@@ -130,3 +134,33 @@ def test_peaks_finds_more_than_the_baselines() -> None:
     values = {name: np.mean([r["found"] for r in report.rows if r["method"] == name]) for name in ("uniform", "top-k", "bolt", "peaks")}
     assert values["peaks"] > max(values["uniform"], values["top-k"], values["bolt"])
     assert set(SELECTORS) >= set(values)
+
+
+def test_water_rises_to_the_cap_and_no_further() -> None:
+    np.testing.assert_allclose(filled(np.array([8.0, 1.0, 1.0]), 2.0), [1.0, 0.5, 0.5])
+    np.testing.assert_allclose(filled(np.array([3.0, 2.0, 1.0]), 1.0), [1 / 2, 1 / 3, 1 / 6])
+    np.testing.assert_allclose(filled(np.array([5.0, 5.0, 0.0]), 2.5), [1.0, 1.0, 0.0])
+    np.testing.assert_allclose(filled(np.ones(4), 9.0), np.ones(4))
+
+
+@given(st.lists(st.floats(0.01, 10), min_size=1, max_size=30), st.integers(1, 30))
+def test_water_is_neither_lost_nor_made(worth: list[float], total: int) -> None:
+    shares = filled(np.sort(worth)[::-1], total)
+    assert shares.sum() == pytest.approx(min(total, len(worth)))
+    assert shares.max() <= 1 + 1e-9
+    assert (np.diff(shares) <= 1e-9).all()
+
+
+def test_q_frame_reads_44_rows_for_the_price_of_8() -> None:
+    view = make_view([[np.cos(n / 100), np.sin(n / 100)] for n in range(100)])
+    plan = selector("q-frame", tokens_per_carrier=64).select(make_query([1, 0]), view, Budget(8 * 64))
+    assert [pick.tokens for pick in plan.picks] == [64] * 4 + [16] * 8 + [4] * 32
+
+
+def test_quotas_fall_with_the_score_and_spend_the_budget() -> None:
+    view = make_view([[1 - n / 100, (1 - (1 - n / 100) ** 2) ** 0.5] for n in range(100)])
+    plan = selector("quota", tokens_per_carrier=64).select(make_query([1, 0]), view, Budget(8 * 64))
+    tokens = [pick.tokens for pick in plan.picks if pick.why == "match"]
+    assert tokens == sorted(tokens, reverse=True)
+    assert min(tokens) >= 4
+    assert 8 * 64 - 64 < plan.tokens <= 8 * 64

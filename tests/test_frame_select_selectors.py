@@ -134,7 +134,7 @@ def test_selectors_are_known_by_name():
 
 
 def test_a_wrong_name_or_option_says_what_is_known():
-    with pytest.raises(ConfigError, match="known: adaq, aks, bolt, f2c, mdp3, mmr, peaks, top-k, uniform") as caught:
+    with pytest.raises(ConfigError, match="known: adaq, aks, bolt, f2c, mdp3, mmr, peaks, q-frame, quota, top-k, uniform") as caught:
         selector("topk")
     assert caught.value.hint == "did you mean top-k?"
     with pytest.raises(ConfigError) as caught:

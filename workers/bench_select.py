@@ -25,7 +25,7 @@ class SelectRun:
 
 
 def run_select(run: SelectRun, names: tuple[str, ...] = SELECTORS) -> Report:
-    """Share of what counts that a plan touches, by case, selector and frames."""
+    """Share of what counts that a plan reads, by case, selector and frames."""
     report = Report("bench select", {"seeds": run.seeds, "seconds": run.seconds})
     rows: list[dict[str, Any]] = []
     for case in CASES:
@@ -63,6 +63,6 @@ def run_select(run: SelectRun, names: tuple[str, ...] = SELECTORS) -> Report:
 
 
 def found(plan: Plan, planted: Planted) -> float:
-    """Share of the events with a pick inside."""
-    rows = [pick.row for pick in plan.picks]
-    return sum(any(event.start <= row < event.stop for row in rows) for event in planted.events) / len(planted.events)
+    """Share of the events inside which at least a quarter of a frame's tokens are read."""
+    spent = [sum(pick.tokens for pick in plan.picks if event.start <= pick.row < event.stop) for event in planted.events]
+    return sum(4 * tokens >= PRICE for tokens in spent) / len(spent)
