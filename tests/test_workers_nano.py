@@ -1,6 +1,7 @@
 """nano through the engine: films of its own world, asked and measured; other footage, with a warning."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 import nano
 from footage import ConfigError
 from nano.world import World, WorldConfig
+from workers.bench_merge import MergeRun, run_merge
 from workers.cli import app
 from workers.demo_film import write_film
 from workers.demo_world import run_world_demo
@@ -123,8 +125,6 @@ def test_the_demo_scores_itself_and_can_fail(tmp_path: Path, monkeypatch: pytest
 
 
 def _wrong(marked: Any) -> Any:
-    from dataclasses import replace
-
     return replace(marked, right=False)
 
 
@@ -141,11 +141,23 @@ def test_a_needle_is_looked_for_at_every_depth(tmp_path: Path) -> None:
     assert len(facts["answers"]) == len(report.rows)
 
 
+def test_the_ways_to_shorten_a_frame_are_read_at_the_same_tokens(tmp_path: Path, examined: Examined) -> None:
+    few = replace(examined.film, questions=[q for q in examined.film.questions if q.kind in ("colour", "shape", "when")])
+    run = MergeRun(WorldRun(tmp_path), frames=20)
+    report = run_merge(run, ("details", "pool", "strided"), (16, 1), examined=[replace(examined, film=few)])
+    assert len(report.rows) == len(few.questions) * (1 + 3 * 2)
+    macs = {(r["method"], r["tokens"]): r["prefill_macs"] for r in report.rows}
+    assert macs["pool", 1] < macs["pool", 16] < macs["all tokens", 64]
+    lost = {row["method"]: row for name, rows in report.tables if name.startswith("what is lost") for row in rows}
+    assert float(lost["details"]["error, 1 tokens"]) > float(lost["details"]["error, 16 tokens"])
+    assert float(lost["details"]["error, 16 tokens"]) < float(lost["pool"]["error, 16 tokens"])  # whole tokens are there, means are not
+
+
 def test_more_frames_find_more_moments(tmp_path: Path) -> None:
     report = run_moments(WorldRun(tmp_path, 1, 2, 300.0))
     recall = {(r["method"], r["frames"]): [] for r in report.rows}
     for row in report.rows:
         recall[row["method"], row["frames"]].append(row["recall"])
     mean = {key: sum(values) / len(values) for key, values in recall.items()}
-    assert mean["top-k", 64] >= mean["top-k", 4]
-    assert mean["top-k", 8] > mean["uniform", 8]
+    assert mean["peaks", 64] >= mean["peaks", 4]
+    assert mean["peaks", 8] > mean["uniform", 8]

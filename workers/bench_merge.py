@@ -32,10 +32,15 @@ class MergeRun:
     ours: str = "details"
 
 
-def run_merge(run: MergeRun, names: Sequence[str] = tuple(SHORTER), keeps: Sequence[int] = KEEPS) -> Report:
-    """nano's accuracy with the right frames given, reconstruction error, time and bytes a frame, by method and tokens."""
+def run_merge(
+    run: MergeRun, names: Sequence[str] = tuple(SHORTER), keeps: Sequence[int] = KEEPS, *, examined: Sequence[Examined] = ()
+) -> Report:
+    """nano's accuracy with the right frames given, reconstruction error, time and bytes a frame, by method and tokens.
+
+    examined: films at hand; by default those of run.world.
+    """
     report = Report("bench merge", asdict(run.world) | {"frames": run.frames})
-    examined = filmed(run.world)
+    examined = examined or filmed(run.world)
     rows: list[dict[str, Any]] = []
     for one in examined:
         for question in one.film.questions:
