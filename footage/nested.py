@@ -7,6 +7,9 @@ import numpy as np
 
 from footage.arrays import AnyArray
 
+FRAMES_AT_ONCE = 16
+"""Bounds the working memory."""
+
 
 def nested(tokens: AnyArray, keep: int) -> AnyArray:
     """(..., K, D) to (..., k, D) float32, k = min(keep, K): their mean, weighted by how unlike the plain mean each is, then whole tokens,
@@ -25,12 +28,19 @@ def nested(tokens: AnyArray, keep: int) -> AnyArray:
     if wide.shape[-2] == 1:
         return wide
     flat = wide.reshape(-1, *wide.shape[-2:])
-    order, novelty = _farthest_first(flat, min(keep, flat.shape[1]) - 1)
+    if not len(flat):
+        return wide[..., :keep, :]
+    made = np.concatenate([_nested(flat[at : at + FRAMES_AT_ONCE], min(keep, flat.shape[1])) for at in range(0, len(flat), FRAMES_AT_ONCE)])
+    return made.reshape(*wide.shape[:-2], *made.shape[1:])
+
+
+def _nested(flat: AnyArray, keep: int) -> AnyArray:
+    """(B, K, D) to (B, keep, D)."""
+    order, novelty = _farthest_first(flat, keep - 1)
     shares = novelty / np.maximum(novelty.sum(1, keepdims=True), 1e-9)
     shares = np.where(novelty.sum(1, keepdims=True) > 1e-6, shares, 1 / flat.shape[1])
     mean = np.einsum("nk,nkd->nd", shares, flat)[:, None]
-    made = np.concatenate([mean, np.take_along_axis(flat, order[..., None], 1)], 1)
-    return made.reshape(*wide.shape[:-2], *made.shape[1:])
+    return np.concatenate([mean, np.take_along_axis(flat, order[..., None], 1)], 1)
 
 
 def _farthest_first(flat: AnyArray, count: int) -> tuple[AnyArray, AnyArray]:

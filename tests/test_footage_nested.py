@@ -38,6 +38,7 @@ def test_each_of_a_few_things_comes_before_a_second_look_at_the_background() -> 
 def test_alike_tokens_have_a_plain_mean_and_nothing_is_refused_but_no_tokens() -> None:
     assert np.allclose(nested(np.ones((5, 3)), 2), 1)
     assert np.array_equal(nested(np.zeros((4, 3)), 4), np.zeros((4, 3)))
+    assert nested(np.zeros((0, 4, 3)), 2).shape == (0, 2, 3)
     assert np.array_equal(nested(frame(4, 1), 7), frame(4, 1).astype(np.float32))
     with pytest.raises(ValueError, match="at least one token"):
         nested(frame(5, 4), 0)
