@@ -37,6 +37,8 @@ class DecoderConfig:
     questions: int = 8
     """Asked of every context."""
     rate: float = 1.0e-3
+    known: float = 0.1
+    """Share of the rate for words and the connector: they begin with what the tower knows, and at the full rate lose it in 100 steps."""
     events: int = 8000
     levels: tuple[int, ...] = LEVELS
     details: tuple[int, ...] = (32, 16, 8, 4, 1)
@@ -203,7 +205,14 @@ def _train(rank: int, workers: int, meeting: Path, folder: Path, config: Decoder
         vlm.load_state_dict(type(vlm).from_pretrained(VLM, dtype=torch.float32, local_files_only=True).state_dict())
     unseen = Bank.kept(folder, siglip.vision_model, "val", 300, config.seed + 1)
     weights = [*vlm.model.text_model.parameters(), *vlm.model.connector.parameters()]
-    optimizer = torch.optim.AdamW(weights, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.02)
+    known = {id(w) for w in (vlm.get_input_embeddings().weight, *vlm.model.connector.parameters())}
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [w for w in weights if id(w) not in known], "share": 1.0},
+            {"params": [w for w in weights if id(w) in known], "share": config.known, "weight_decay": 0.0},
+        ],
+        betas=(0.9, 0.98), weight_decay=0.02,
+    )  # fmt: skip
     begun, state = 0, folder / f"{name}.pt"
     if state.exists():
         kept = torch.load(state, weights_only=True)
@@ -215,7 +224,12 @@ def _train(rank: int, workers: int, meeting: Path, folder: Path, config: Decoder
     clock, said = time.monotonic(), (folder / f"{name}.log").open("a", buffering=1)
     for step in range(begun, config.steps):
         for group in optimizer.param_groups:
-            group["lr"] = config.rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / config.steps)))
+            group["lr"] = (
+                group["share"]
+                * config.rate
+                * min(1.0, (step + 1) / 100)
+                * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / config.steps)))
+            )
         frames, level, details = shape_of(shapes, step, config)
         size = int(np.clip(config.tokens // (frames * level + 24 * config.questions), 8, 32)) // workers
         batch = collate([contexts.one(frames, level, config.questions, details=details) for _ in range(max(1, size))])
