@@ -37,7 +37,7 @@ class DecoderConfig:
     questions: int = 8
     """Asked of every context."""
     rate: float = 1.0e-3
-    known: float = 0.1
+    known: float = 0.3
     """Share of the rate for words and the connector: they begin with what the tower knows, and at the full rate lose it in 100 steps."""
     events: int = 8000
     levels: tuple[int, ...] = LEVELS

@@ -4,7 +4,7 @@ A row of evidence is written `[2] 12:05 <frame>; <frame> 12:09 [2]`: its mark an
 The answer says what it finds, points and speaks: `star [2] star red` where the star's colour is asked for, `star red [2] yes` where a red
 star is. Where nothing shows it: `star blue ; none`, or `star ; none`. What takes more than one look is worked out aloud first, before a
 semicolon: `star red [1] red star then blue ring ; blue ring`. Which way a thing moves is asked of one frame at a time, and each says
-where it is then: `star red [1] red star b t`. Signs are spelled, each letter after its column: `sign [1] c e c S d U e N`.
+where it is then: `star red [1] red star b star t`. Signs are spelled, each letter after its column: `sign [1] c e c S d U e N`.
 """
 
 from collections.abc import Sequence

@@ -279,8 +279,9 @@ def _list(event: Event) -> str:
 
 
 def _place(thing: Thing, at_s: float) -> str:
+    """Its shape is said again before the row, as the token that stands there must find the thing again."""
     column, row = cell(*thing.place(at_s))
-    return f"{COLUMNS[column]} {ROWS[row]}"
+    return f"{COLUMNS[column]} {thing.shape} {ROWS[row]}"
 
 
 def _read(sign: Sign) -> str:

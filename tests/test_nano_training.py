@@ -128,7 +128,7 @@ def test_which_way_a_thing_moves_is_where_it_is_in_each_look() -> None:
     still = Thing("red", "ring", "small", "plain", "still", 0.0, 8.0, 20, 20)
     looks = [Asker([Event(8.0, (star,))], np.random.default_rng(0), times_s=[at]).ask("direction") for at in (1.0, 4.0, 7.0)]
     said = [answer_words(look) for look in looks if look]
-    assert said == ["star blue [1] blue star h v", "star blue [1] blue star g v", "star blue [1] blue star e v"]
+    assert said == ["star blue [1] blue star h star v", "star blue [1] blue star g star v", "star blue [1] blue star e star v"]
     assert direction([place for words in said if (place := placed(words))]) == "left"
     assert Asker([Event(8.0, (star,))], np.random.default_rng(0), times_s=[1.0, 4.0]).ask("direction") is None
     assert Asker([Event(8.0, (still,))], np.random.default_rng(0)).ask("direction") is None

@@ -27,7 +27,7 @@ def rows(*said: Sequence[str]) -> tuple[list[Row], OneByOne]:
     return made, OneByOne(read, aloud=True)
 
 
-MOVING = ("star red [1] red star b t", "star red [1] red star d t", "star red ; none", "star red [1] red star g v")
+MOVING = ("star red [1] red star b star t", "star red [1] red star d star t", "star red ; none", "star red [1] red star g star v")
 SPELT = ("sign [1] c e c S d U e N", "sign [1] c e c S d O e N", "sign [1] c e c S d U e N e X")
 COUNTED = ("star [1] red star two", "star [1] red star two", "star [1] red star three")
 
@@ -72,4 +72,5 @@ def test_letters_are_voted_for_column_by_column() -> None:
 
 def test_a_place_is_the_last_two_letters() -> None:
     assert placed(MOVING[0]) == (0, 1)
+    assert placed("red star d v") == (2, 3)
     assert placed("red star") is placed("sign [1] c e c S") is None

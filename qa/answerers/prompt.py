@@ -23,7 +23,7 @@ FRAMES_OF_A_ROW = 4
 ABSENT = "none"
 COLUMNS, ROWS = "bcdefghi", "stuvwxyz"
 """The letters in which a model that works aloud says a place: eighths of the picture from the left and from above."""
-PLACE = re.compile(rf"\b([{COLUMNS}]) ([{ROWS}])$")
+PLACE = re.compile(rf"\b([{COLUMNS}])(?: \w+)? ([{ROWS}])$")
 SPELLED = re.compile(r"(?:(?<= )|^)[a-z] [A-Z0-9](?: [a-z] [A-Z0-9])*(?= |$)")
 NOT_THERE = "Not in the footage."
 
@@ -160,6 +160,6 @@ def letters(words: str) -> dict[str, str]:
 
 
 def placed(words: str) -> tuple[int, int] | None:
-    """(column, row), from 0, of the place that the words end with: (0, 1) of "red star b t"."""
+    """(column, row), from 0, of the place that the words end with: (0, 1) of "red star b star t"."""
     found = PLACE.search(words)
     return (COLUMNS.index(found[1]), ROWS.index(found[2])) if found else None
