@@ -208,8 +208,8 @@ def _train(rank: int, workers: int, meeting: Path, folder: Path, config: Decoder
     known = {id(w) for w in (vlm.get_input_embeddings().weight, *vlm.model.connector.parameters())}
     optimizer = torch.optim.AdamW(
         [
-            {"params": [w for w in weights if id(w) not in known], "share": 1.0},
-            {"params": [w for w in weights if id(w) in known], "share": config.known, "weight_decay": 0.0},
+            {"params": [w for w in weights if id(w) not in known]},
+            {"params": [w for w in weights if id(w) in known], "weight_decay": 0.0},
         ],
         betas=(0.9, 0.98), weight_decay=0.02,
     )  # fmt: skip
@@ -223,12 +223,9 @@ def _train(rank: int, workers: int, meeting: Path, folder: Path, config: Decoder
     contexts = Contexts(bank, "train", config.seed + begun * workers + rank, tokenizer)
     clock, said = time.monotonic(), (folder / f"{name}.log").open("a", buffering=1)
     for step in range(begun, config.steps):
-        for group in optimizer.param_groups:
+        for group, share in zip(optimizer.param_groups, (1.0, config.known), strict=True):
             group["lr"] = (
-                group["share"]
-                * config.rate
-                * min(1.0, (step + 1) / 100)
-                * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / config.steps)))
+                share * config.rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / config.steps)))
             )
         frames, level, details = shape_of(shapes, step, config)
         size = int(np.clip(config.tokens // (frames * level + 24 * config.questions), 8, 32)) // workers
