@@ -89,26 +89,35 @@ def shape_of(rng: np.random.Generator, step: int, config: DecoderConfig) -> tupl
     return frames, level, details
 
 
-def word_map(heads: dict[str, Any], tokens: Any, words: dict[str, Any]) -> Any:
-    """(WIDTH, WIDTH) that turns a patch into the sum of the words for all that it shows.
+def word_targets(heads: dict[str, Any], tokens: Any, name: str) -> tuple[Any, Any]:
+    """What the tower's heads read from tokens (M, WIDTH) for one label, (M,) classes, and how much each token weighs, (M,).
 
-    Least squares, a label at a time, towards what the tower's heads read from the tokens (M, WIDTH): every class of a label weighs
-    the same however rare it is, and all patches that show none of them, which become nothing, half of that. words[label] (classes, WIDTH).
+    Every class weighs the same however rare it is; all tokens that show none of them count for half of what the classes do together.
     """
     import torch
 
-    made, at = torch.zeros(WIDTH, WIDTH), 0
-    for name, size in PATCH_SIZES.items():
-        if name in words:
-            read = (tokens @ heads["patch.weight"][at : at + size].T + heads["patch.bias"][at : at + size]).argmax(-1)
-            counts = torch.bincount(read, minlength=size).clamp(min=1)
-            shares = torch.full((size,), 1 / (size - 1))
-            shares[0] = 0.5
-            weighted = tokens * (shares / counts)[read][:, None]
-            targets = torch.cat([torch.zeros(1, WIDTH), words[name]])[read]
-            squares = weighted.T @ tokens
-            made += torch.linalg.solve(squares + 1e-6 * squares.trace() / WIDTH * torch.eye(WIDTH), weighted.T @ targets)
-        at += size
+    at = sum(size for other, size in list(PATCH_SIZES.items())[: list(PATCH_SIZES).index(name)])
+    rows = slice(at, at + PATCH_SIZES[name])
+    read = (tokens @ heads["patch.weight"][rows].T + heads["patch.bias"][rows]).argmax(-1)
+    shares = torch.full((PATCH_SIZES[name],), 1 / (PATCH_SIZES[name] - 1))
+    shares[0] = 0.5
+    return read, (shares / torch.bincount(read, minlength=PATCH_SIZES[name]).clamp(min=1))[read]
+
+
+def word_map(heads: dict[str, Any], tokens: Any, words: dict[str, Any]) -> Any:
+    """(WIDTH, WIDTH) that turns a patch into the sum of the words for all that it shows, nothing into nothing.
+
+    Least squares, a label at a time, towards what the tower's heads read from the tokens (M, WIDTH). words[label] (classes, WIDTH).
+    """
+    import torch
+
+    made = torch.zeros(WIDTH, WIDTH)
+    for name, said in words.items():
+        read, weights = word_targets(heads, tokens, name)
+        weighted = tokens * weights[:, None]
+        targets = torch.cat([torch.zeros(1, WIDTH), said])[read]
+        squares = weighted.T @ tokens
+        made += torch.linalg.solve(squares + 1e-6 * squares.trace() / WIDTH * torch.eye(WIDTH), weighted.T @ targets)
     return made
 
 
@@ -217,7 +226,8 @@ def _train(rank: int, workers: int, meeting: Path, folder: Path, config: Decoder
     if state.exists():
         kept = torch.load(state, weights_only=True)
         vlm.load_state_dict(kept["model"])
-        optimizer.load_state_dict(kept["optimizer"])
+        if "optimizer" in kept:  # not in one that carry.begin_with_shipped wrote
+            optimizer.load_state_dict(kept["optimizer"])
         begun = kept["step"]
     shapes = np.random.default_rng([config.seed, begun])  # the same in every process, so that none waits for another
     contexts = Contexts(bank, "train", config.seed + begun * workers + rank, tokenizer)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nano import TOWER, VLM
+from nano.carry import begin_with_shipped
 from nano.decoder import DecoderConfig, train_decoder
 from nano.export import export
 from nano.tower import TowerConfig, train_tower
@@ -29,7 +30,7 @@ def main() -> None:
     )
     parser.add_argument("--name", default="decoder", help="of the decoder's state, to train several on one tower")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop the decoder after so many, state kept")
-    parser.add_argument("--further", action="store_true", help="begin with the shipped checkpoints and train the decoder alone")
+    parser.add_argument("--further", action="store_true", help="begin with the shipped decoder, on WORK's tower where it has one")
     parser.add_argument("--tower", type=Path, default=TOWER, help="where the finished SigLIP goes")
     parser.add_argument("--vlm", type=Path, default=VLM, help="where the finished SmolVLM goes")
     given = parser.parse_args()
@@ -38,6 +39,8 @@ def main() -> None:
     given.work.mkdir(parents=True, exist_ok=True)
     if not given.further:
         train_tower(given.work, replace(TowerConfig(), steps=given.tower_steps), say=_say)
+    elif (given.work / "tower.pt").exists() and not (given.work / f"{given.name}.pt").exists():
+        _say(f"the shipped decoder reads WORK's tower: {begin_with_shipped(given.work, given.name):.1%} of what it read before is lost")
     config = replace(DecoderConfig(), steps=given.decoder_steps, levels=tuple(given.levels), details=tuple(given.details))
     train_decoder(given.work, config, name=given.name, until=given.minutes * 60)
     export(given.work, given.tower, given.vlm, decoder=given.name)

@@ -1,5 +1,6 @@
 """Training for a few steps, on little: what is packed is what is asked, it goes on where it was, and it exports."""
 
+import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from footage.questions import Question
 from footage.timespan import TimeSpan, parse_clock
 from memory.encoders.dual import DualEncoder
 from nano.bank import DETAILS, Bank, pooled, visible
+from nano.carry import carry_over
 from nano.contexts import Context, Contexts, collate
-from nano.decoder import DecoderConfig, logits_of, make_vlm, train_decoder
+from nano.decoder import DecoderConfig, logits_of, make_vlm, train_decoder, word_map, word_targets
 from nano.export import export
 from nano.labels import PATCH_SIZES, labels_of
 from nano.phrases import Sight, lexicon
@@ -21,7 +23,7 @@ from nano.prompt import LEVELS, answer_words
 from nano.questions import Asker
 from nano.scene import Event, Sign, Thing, sample_event
 from nano.tokenizer import make_tokenizer
-from nano.tower import TowerConfig, train_tower
+from nano.tower import TowerConfig, make_siglip, train_tower
 from nano.words import SHAPES
 from qa.answerers.one_by_one import direction
 from qa.answerers.prompt import Row, concluded, placed
@@ -166,3 +168,33 @@ def test_training_goes_on_where_it_was_and_exports_checkpoints_that_load(tmp_pat
     answerer = VlmAnswerer.load(tmp_path / "nano", id="nano", device=torch.device("cpu"), dtype=torch.float32)
     assert answerer.reading.carriers == encoder.id
     assert "only its own drawn world" in answerer.reading.warning
+
+
+def test_a_decoder_is_carried_over_to_a_tower_that_sees_the_same_in_other_directions(tokenizer: Any) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    old, model = make_siglip(len(tokenizer)).vision_model.eval(), make_vlm(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"))
+    new = copy.deepcopy(old)
+    turn = torch.nn.init.orthogonal_(torch.empty(192, 192))
+    new.post_layernorm = torch.nn.Sequential(old.post_layernorm, torch.nn.Linear(192, 192, bias=False))
+    new.post_layernorm[1].weight.data.copy_(turn)
+    before = model.model.connector.modality_projection.proj.weight.data.clone()
+    blind = {"patch.weight": torch.zeros(sum(PATCH_SIZES.values()), 192), "patch.bias": torch.zeros(sum(PATCH_SIZES.values()))}
+    with torch.no_grad():
+        lost = carry_over(model, old, new, blind, tokenizer, frames=8)
+    assert lost < 1e-4
+    torch.testing.assert_close(model.model.connector.modality_projection.proj.weight.data @ turn, before, atol=2e-2, rtol=0)
+
+
+def test_patches_become_the_words_for_what_they_show() -> None:
+    import torch
+
+    torch.manual_seed(0)
+    heads = {"patch.weight": torch.randn(sum(PATCH_SIZES.values()), 192), "patch.bias": torch.zeros(sum(PATCH_SIZES.values()))}
+    tokens, words = torch.randn(4000, 192), {"column": torch.nn.functional.normalize(torch.randn(8, 192), dim=-1)}
+    read, weights = word_targets(heads, tokens, "column")
+    for shown in range(1, 9):
+        assert float(weights[read == shown].sum()) == pytest.approx(1 / 8, rel=1e-3)
+    said = (tokens @ word_map(heads, tokens, words) @ words["column"].T).argmax(-1) + 1
+    assert float((said == read)[read > 0].float().mean()) > 0.8
