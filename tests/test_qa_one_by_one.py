@@ -38,6 +38,7 @@ COUNTED = ("star [1] red star two", "star [1] red star two", "star [1] red star 
         ("Which way does the red star move?", [MOVING], "right [1] 0:10-0:14"),
         ("Which way does the red star move?", [["star blue ; none"] * 2, MOVING[::-1]], "left [2] 0:20-0:24"),
         ("Which way does the red star move?", [["star blue ; none"] * 2], NOT_THERE),
+        ("Which way does the red star move?", [["star red ; none", *MOVING[:1]]], NOT_THERE),
         ("Which way does the red star move?", [MOVING[:1]], "seen in one frame only, which tells no direction [1] 0:10-0:14"),
         ("What does the sign say?", [SPELT], "SUN [1] 0:10-0:14"),
         ("How many red stars are there?", [COUNTED], "two [1] 0:10-0:14"),

@@ -57,7 +57,8 @@ class OneByOne:
     def _put_together(self, question: Question, row: Row, asked: Asked) -> str:
         """What the frames of a row say together, each asked by itself; "" where the question is not of that kind, or too few answer."""
         if asked.which_way:
-            return direction([place for reply in self._frames(question, row) if (place := placed(reply))])
+            places = [place for reply in self._frames(question, row) if (place := placed(reply))]
+            return direction(places) if len(places) > 1 or len(row.frames) == 1 else ""
         if asked.how_many:
             return most([concluded(after_marks(reply)).split()[-1:] for reply in self._frames(question, row)])
         if asked.wants_text:
