@@ -15,9 +15,9 @@ from nano.questions import Asker
 from nano.scene import Event
 from nano.tower import WIDTH
 
-WEIGHTS = {"existence": 3, "colour": 2, "shape": 2, "count": 5, "direction": 5, "text": 5, "when": 2, "order": 5, "times": 1, "absent": 3}
+WEIGHTS = {"existence": 3, "colour": 2, "shape": 2, "count": 8, "direction": 5, "text": 5, "when": 2, "order": 5, "times": 3, "absent": 6}
 """How often each kind is asked; some can be asked of few rows, and then are asked more."""
-FORMS = {"sign": 2.5, "sequence": 3.0, "group": 1.5}
+FORMS = {"sign": 2.5, "sequence": 3.0, "group": 2.0}
 """How often events of some forms are drawn, others once: letters and orders are the hardest to learn and the rarest to meet."""
 ODDS = np.array([WEIGHTS[kind] for kind in Q_KINDS]) / sum(WEIGHTS.values())
 IGNORED = -100

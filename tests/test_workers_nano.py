@@ -44,7 +44,7 @@ def test_the_checkpoints_are_small_and_belong_together() -> None:
 def test_answers_about_an_unseen_world_are_right_as_often_as_the_card_says(examined: Examined) -> None:
     marks = [mark(q, "footage", examined.library.ask(q.text, recording=examined.film.recording_id)) for q in examined.film.questions]
     right = [m for m in marks if m.right]
-    assert len(right) >= 0.65 * len(marks), [(m.question.text, m.question.answer, m.reply) for m in marks if not m.right]
+    assert len(right) >= 0.75 * len(marks), [(m.question.text, m.question.answer, m.reply) for m in marks if not m.right]
     assert sum(m.cited for m in right) >= 0.9 * len(right)
 
 
