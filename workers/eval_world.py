@@ -17,7 +17,7 @@ from workers.eval_methods import Examined, Method, cut_out, given, last, ours, p
 from workers.eval_report import Report
 from workers.eval_stats import Interval, bootstrap
 
-FIRST_SEED = 500
+FIRST_SEED = 600
 LEVELS, POOLED = (64, 32, 16, 8, 4, 1), (16, 4, 1)
 BARS = {"colour": 0.9, "shape": 0.9, "existence": 0.9, "text": 0.9, "direction": 0.75, "count": 0.75, "order": 0.75}
 BUDGETS = (4, 8, 16, 32, 64)
