@@ -53,8 +53,10 @@ class Carrier:
 def pooled(carrier: Carrier, at_most: int) -> Carrier:
     """The same carrier at the finest level of at most so many tokens: squares of its grid averaged, 64 to 16 to 4 to 1.
 
-    Tokens that are no such grid come back as they are.
+    Tokens that are no such grid come back as they are; nested ones have no places left to average, and lose their end instead.
     """
+    if carrier.is_nested:
+        return detailed(carrier, at_most)
     tokens = carrier.tokens.astype(np.float32)
     while len(tokens) > at_most and is_square_grid(len(tokens)):
         tokens = halved(tokens)

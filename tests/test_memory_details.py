@@ -8,7 +8,7 @@ import pytest
 from contracts_encode import carrier
 
 from footage import Carrier, SegmentMemory, TimeSpan
-from footage.carriers import detailed
+from footage.carriers import detailed, pooled
 from footage.nested import nested
 from footage.recordings import Segment
 from memory.merge import join
@@ -37,6 +37,7 @@ def test_a_shorter_reading_of_a_short_reading_is_its_beginning() -> None:
     np.testing.assert_array_equal(twice.tokens, once.tokens)
     assert twice.is_nested
     assert detailed(frame, 64) is frame
+    np.testing.assert_array_equal(pooled(detailed(frame, 16), 4).tokens, once.tokens)  # no grid, though 16 is a square
 
 
 def test_fewer_tokens_than_frames_fuse_neighbours_and_lose_no_time() -> None:

@@ -15,6 +15,7 @@ from footage.questions import Answer, Budget, Evidence, Moment, Plan, Question
 from footage.recordings import TextRow
 from footage.timespan import TimeSpan
 from frame_select.registry import selector
+from memory.per_frame import Shorter
 from qa.answerers.moments import MomentsAnswerer
 from qa.answerers.prompt import NOT_THERE
 from qa.ask import Memory, Scope, ask, cited, rows_of
@@ -40,8 +41,6 @@ class Examined:
         return np.flatnonzero((view.ends_s > span.start_s) & (view.starts_s < span.end_s)).tolist()
 
 
-Shorter = Callable[[Carrier, int], Carrier]
-"""(carrier, tokens at most): footage.carriers.detailed or pooled."""
 Method = Callable[[Examined, Question, Sequence[tuple[float, float]]], Answer]
 """(library and film, question, true spans) to an answer; only `given` may look at the true spans."""
 
