@@ -36,6 +36,7 @@ def is_square_grid(tokens: int) -> bool:
 
 
 def halved(tokens: AnyArray) -> AnyArray:
-    """(K, D) of a square grid to (K / 4, D), each token the mean of a 2 x 2 square."""
-    side = math.isqrt(len(tokens))
-    return tokens.reshape(side // 2, 2, side // 2, 2, -1).mean((1, 3)).reshape(len(tokens) // 4, -1)
+    """(..., K, D) of square grids to (..., K / 4, D), each token the mean of a 2 x 2 square."""
+    *frames, K, D = tokens.shape
+    side = math.isqrt(K)
+    return tokens.reshape(*frames, side // 2, 2, side // 2, 2, D).mean((-4, -2)).reshape(*frames, K // 4, D)

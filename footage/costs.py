@@ -16,16 +16,18 @@ class LanguageShape:
     mlp: int
     heads: int
     kv_heads: int
+    head: int = 0
+    """Width of a head where it is not width / heads, as in Qwen3-VL-4B."""
 
     @property
     def kv_bytes_per_token(self) -> int:
         """Keys and values of all layers, in two bytes each."""
-        return 2 * self.layers * self.kv_heads * (self.width // self.heads) * 2
+        return 2 * self.layers * self.kv_heads * (self.head or self.width // self.heads) * 2
 
     def prefill_macs(self, tokens: int | Sequence[int]) -> float:
         """Multiply-accumulates of reading `tokens`, or of so many in each layer where some are dropped on the way."""
-        D, m = self.width, self.mlp
-        return sum(2 * n * D**2 * (1 + self.kv_heads / self.heads) + 2 * n**2 * D + 3 * n * D * m for n in self._each(tokens))
+        D, m, inner = self.width, self.mlp, self.heads * self.head or self.width
+        return sum(2 * n * D * inner * (1 + self.kv_heads / self.heads) + 2 * n**2 * inner + 3 * n * D * m for n in self._each(tokens))
 
     def simple_macs(self, tokens: int | Sequence[int]) -> float:
         """The same as HoliTom, DivPrune and PyramidDrop count it: full attention projections, an MLP without its gate."""

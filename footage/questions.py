@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from footage.arrays import Embeds, shape_text
+from footage.arrays import AnyArray, Embeds, shape_text
 from footage.carriers import Carrier
 from footage.costs import NO_COST, Cost
 from footage.frames import Frame
@@ -34,10 +34,23 @@ class Query:
     encoder_id: str
     embed: Embeds
     """(E,) unit length, or all zero where the encoder knows none of the words."""
+    parts: Embeds | None = None
+    """(P, E) likewise: the question's parts, each by itself, where it has several."""
 
     def __post_init__(self) -> None:
         if self.embed.ndim != 1 or not np.all(np.isfinite(self.embed)):
             raise ValueError(f"embed must be finite (E,), got {shape_text(self.embed)}")
+        if self.parts is not None and (self.parts.shape[1:] != self.embed.shape or not np.all(np.isfinite(self.parts))):
+            raise ValueError(f"parts must be finite (P, {len(self.embed)}), got {shape_text(self.parts)}")
+
+    def likeness(self, embeds: AnyArray) -> AnyArray:
+        """(N,) how well rows (N, E) match: the cosine with the whole question, or with parts the mean of that and of the best part's.
+
+        Parts of which the encoder knows no word do not count, and fewer than two are none: then the whole decides alone.
+        """
+        whole: AnyArray = embeds @ self.embed
+        known = self.parts[self.parts.any(1)] if self.parts is not None else ()
+        return whole if len(known) < 2 else (whole + (embeds @ np.transpose(known)).max(1)) / 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ FLAT = 1e-6  # scores closer together than this say nothing
 
 
 def relevance(query: Query, view: MemoryView) -> AnyArray:
-    """Cosine of the query with every row, (N,) float32; all zero where the encoder knows none of the words.
+    """How well every row matches, (N,) float32 (Query.likeness); all zero where the encoder knows none of the words.
 
     Raises:
         EncoderMismatch: the query was embedded by another encoder than the view.
@@ -24,7 +24,7 @@ def relevance(query: Query, view: MemoryView) -> AnyArray:
         return np.zeros(0, np.float32)
     if view.embeds.shape[1:] != query.embed.shape:
         raise ValueError(f"the query has width {query.embed.shape}, the view {view.embeds.shape[1:]}")
-    scores: AnyArray = np.asarray(view.embeds @ query.embed, np.float32)
+    scores: AnyArray = np.asarray(query.likeness(view.embeds), np.float32)
     if not np.all(np.isfinite(scores)):
         raise ValueError(f"row {int(np.flatnonzero(~np.isfinite(scores))[0])} of the view has no finite embed")
     return scores

@@ -18,11 +18,12 @@ from footage.questions import Answer, Budget, Evidence, Moment, Plan, Query, Que
 from footage.recordings import Gap, TextRow
 from footage.timespan import TimeSpan, clock
 from qa.answerers.prompt import NOT_THERE
-from qa.beside import widened, with_moments
+from qa.beside import with_moments, with_neighbours
 from qa.ground import ground
-from qa.moments import NEAR, NEAR_TO_COUNT, distinct, image_moments, text_moments
+from qa.moments import NEAR, NEAR_TO_COUNT, bridged, distinct, image_moments, text_moments
 from qa.parse import Asked, parse
 from qa.rank_text import FLOOR, TEXT_FLOOR, rank_text
+from qa.rerank import judge_of, reranked
 
 SHOWN = 8  # carriers of one moment that an answerer may choose from
 CANDIDATES = 2000  # text rows ranked in full; above this, word search picks them
@@ -69,31 +70,39 @@ def ask(
     fetcher: Fetcher | None = None,
     scope: Scope | None = None,
     moments: int = 5,
+    rerank: int = 0,
     names: Callable[[str], str] = str,
 ) -> Answer:
     """Answer from memory; pixels are decoded again only to find the exact edges of what is cited.
 
+    rerank: how many moments the answerer puts into its own order before all but the best are left out; 0: none.
+
     Raises:
         NothingRecorded: no segment in scope. Anachronism: the memory has seen past question.asked_at_s.
-        EncoderMismatch: the memory was written by another encoder.
+        EncoderMismatch: the memory was written by another encoder. ConfigError: the answerer cannot re-rank.
     """
     watch, meter, scope = Stopwatch(), Meter(), scope or Scope()
+    judge = judge_of(answerer) if rerank else None
     with watch("recall"):
         asked = parse(question.text)
         view = within(memory.view(scope.recording_ids), scope.span)
         refuse_the_future(question, view)
-        queries = [Query(question, encoder.id, embed) for embed in encoder.embed_text(asked.sought or (question.text,))]
+        queries = queries_of(question, asked, encoder)
         rows = candidate_rows(memory, question, scope)
     with watch("plan"):
         share = replace(budget, tokens=budget.tokens // len(queries), redecodes=budget.redecodes // len(queries))
         plan = _joined([selector.select(query, view, share) for query in queries])
         picked = [pick.row for pick in plan.picks]
-        limit = max(1, moments // len(queries))
-        matches = [m for q in queries for m in find_moments(asked, q, view, picked, rows, floor=encoder.floor, limit=limit)]
+        limit, judged = max(1, moments // len(queries)), rerank // len(queries)
+        groups = [find_moments(asked, q, view, picked, rows, floor=encoder.floor, limit=max(limit, judged)) for q in queries]
+    if judge is not None and asked.at_s is None:  # a time that the question names is right whatever it shows
+        with watch("rerank"):
+            groups = [reranked(g, lambda match: _evidence(match[0], view, plan, names), question, judge, judged, meter) for g in groups]
     with watch("ground"):
-        found = clipped([ground(moment, row, fetcher) for moment, row in dict(matches).items()], scope.span)
-        if asked.beside:
-            found = clipped(widened(found, asked.beside, view), scope.span)
+        matches = dict(match for group in groups for match in group[:limit])
+        found = clipped([ground(moment, row, fetcher) for moment, row in matches.items()], scope.span)
+        if asked.beside or asked.which_way:
+            found = clipped(with_neighbours(found, asked, view), scope.span)
             plan = with_moments(plan, [moment for moment in found if not moment.text], view, budget)
     evidence = [_evidence(moment, view, plan, names) for moment in found]
     with watch("answer"):
@@ -105,6 +114,14 @@ def ask(
         text, answerer.id, tuple(cited(text, found)), plan, gaps, found=is_there, seconds=watch.seconds,
         tokens={"visual": plan.tokens, "text": sum(len(m.text.split()) for m in found), "new": len(text.split())}, cost=meter.cost,
     )  # fmt: skip
+
+
+def queries_of(question: Question, asked: Asked, encoder: Encoder) -> list[Query]:
+    """One for each thing that is sought by itself, else one for the whole with its parts; all embedded at once."""
+    if asked.sought:
+        return [Query(question, encoder.id, embed) for embed in encoder.embed_text(asked.sought)]
+    embeds = encoder.embed_text((question.text, *asked.parts))
+    return [Query(question, encoder.id, embeds[0], embeds[1:] if asked.parts else None)]
 
 
 def search(text: str, *, memory: Memory, encoder: Encoder, scope: Scope | None = None, limit: int = 10) -> list[Moment]:
@@ -141,7 +158,9 @@ def find_moments(
     texts = dict(text_moments(ranked, floor=TEXT_FLOOR if any_text else FLOOR, limit=limit, repeats=repeats))
     sees = len(view) > 0 and bool(np.any(query.embed))
     near = NEAR_TO_COUNT if asked.how_often else NEAR
-    images = image_moments(view, picked, view.embeds @ query.embed, floor=floor, limit=limit, near=near) if sees else []
+    images = image_moments(view, picked, query.likeness(view.embeds), floor=floor, limit=limit, near=near) if sees else []
+    if asked.how_often:
+        images = bridged(images)
     if asked.at_s is not None:
         images = _at(view, asked.at_s) + images
     text_first = asked.wants_text or (literal and not asked.colours)

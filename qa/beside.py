@@ -1,4 +1,4 @@
-"""What comes before or after: a found moment, together with what is seen next to it."""
+"""What comes before or after, or moves: a found moment, together with what is seen next to it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,8 +8,26 @@ import numpy as np
 from footage.carriers import MemoryView
 from footage.questions import Budget, Moment, Pick, Plan
 from footage.timespan import TimeSpan
+from qa.parse import Asked
 
 BESIDE_S = 8.0  # how far a question with "before" or "after" looks
+MOVING_S = 4.0  # what a direction is told from
+
+
+def with_neighbours(moments: Sequence[Moment], asked: Asked, view: MemoryView) -> list[Moment]:
+    """The same moments with as much around them as the question needs."""
+    if asked.beside:
+        return widened(moments, asked.beside, view)
+    return [_at_least(moment, view) for moment in moments] if asked.which_way else list(moments)
+
+
+def _at_least(moment: Moment, view: MemoryView) -> Moment:
+    """MOVING_S of it, from its middle to both sides, as far as anything was seen."""
+    lacking_s, seen = (MOVING_S - moment.span.duration_s) / 2, view.horizons[moment.recording_id]
+    if lacking_s <= 0 or moment.text:
+        return moment
+    span = TimeSpan(max(seen.start_s, moment.span.start_s - lacking_s), min(seen.end_s, moment.span.end_s + lacking_s))
+    return replace(moment, span=span)
 
 
 def widened(moments: Sequence[Moment], side: str, view: MemoryView) -> list[Moment]:

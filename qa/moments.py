@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from qa.rank_text import RankedText, squeezed
 
 SAME_IOU = 0.7  # moments that overlap more than this are one
 NEAR, NEAR_TO_COUNT = 0.5, 0.75  # a moment too many is read and dropped, but where moments are counted it is a wrong answer
+BLINK_S = 2.0  # what is gone for no longer than this has not come again
 QUOTED = 4  # rows whose text one moment quotes
 
 
@@ -63,6 +65,19 @@ def image_moments(
     least = usual + near * (best - usual) - 1e-3  # scores of moments are rounded
     moments = [moment for moment in moments if moment.score >= least]
     return sorted(moments, key=lambda m: (-m.score, m.recording_id, m.span))[:limit]
+
+
+def bridged(moments: Sequence[Moment]) -> list[Moment]:
+    """The same moments, best first, those joined between which less than BLINK_S is missing."""
+    joined: list[Moment] = []
+    for moment in sorted(moments, key=lambda m: (m.recording_id, m.span.start_s)):
+        last = joined[-1] if joined else None
+        if last and last.recording_id == moment.recording_id and moment.span.start_s - last.span.end_s < BLINK_S:
+            span = TimeSpan(last.span.start_s, max(last.span.end_s, moment.span.end_s))
+            joined[-1] = replace(last, span=span, score=max(last.score, moment.score))
+        else:
+            joined.append(moment)
+    return sorted(joined, key=lambda m: (-m.score, m.recording_id, m.span))
 
 
 def _runs(view: MemoryView, rows: AnyArray) -> Iterable[list[int]]:

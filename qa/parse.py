@@ -4,6 +4,7 @@ It always works, in about a millisecond and without a model; a language model ma
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from footage.colours import names_in
@@ -21,6 +22,7 @@ frame camera text visible read reads written write called kind kinds type types 
 displayed display two three four five six seven eight nine ten
 """.split()
 STOP_WORDS = frozenset(_FUNCTION)
+PARTS = 4  # at most, of one question
 
 # What the answer looks like, told from the question's own words: (words in the question, pattern of an answer).
 ANSWER_TYPES: tuple[tuple[str, str, str], ...] = (
@@ -64,8 +66,19 @@ _FORM = frozenset(  # words about how the answer looks, not about what it says
     "title titles heading headings headline header caption captions label letter letters digit digits large big huge small edge corner"
     " side button buttons web page pages website app window browser".split()
 )
-_CONTEXT = re.compile(r"\s*(?:in|on|at|during|inside|within) (?:the|a|an|this|that) [^,?]{3,80},(?=\s)")
+_CONTEXT = re.compile(r"\s*(?:in|on|at|during|inside|within) (?:the|a|an|this|that) [^,?]{3,80},(?=\s)", re.I)
 _EITHER = re.compile(r",\s*((?:the|an?)\s[^,?]+?)\s+or\s+((?:the|an?)\s[^,?]+?)\s*\?*\s*$", re.I)
+_JOINT = re.compile(  # between two parts; "and" joins what begins like a noun phrase or ends like a verb, so "black and white" stays one
+    r"[,;]?\s+(?:(?:and\s+)?then|while|whilst|when|before|after|until|as soon as|followed by|the ones? (?:with|that|who|which|in|on))\b"
+    r"|[,;]?\s+(?:and|or)\s+(?=(?:the|an?|another|some|someone|his|her|its|their|this|that|these|those|\w{2,}ing|\w{2,}[^\Ws]s)\b)",
+    re.I,
+)
+_FRAME = re.compile(
+    r"^\W*(?:(?:what|which|who|whom|whose|where|when|why|how|many|much|often|times?|does|do|did|is|are|was|were|can|could|has|have|had|there"
+    r"|and|or|then|happens?|happened|colou?r)\b\W*)+|(?:\W{1,4}(?:do|does|did|is|are|was|were|happen|there|and|or))+\W*$",
+    re.I,
+)
+_IS_IT = re.compile(r"\W*(?:do|does|did|is|are|was|were|can|has|have)\b", re.I)
 HOW_OFTEN = re.compile(r"\bhow (?:many times|often)\b", re.I)
 _HOW_MANY = re.compile(r"\bhow many\b(?! times)", re.I)
 _WHICH_WAY = re.compile(r"\b(?:which way|(?:what|which) direction|where (?:does|do|did|is|are) [^,?]*\b(?:mov|go|head)\w* to)\b", re.I)
@@ -109,6 +122,8 @@ class Asked:
     """"before" or "after": the answer lies on that side of what the question names."""
     sought: tuple[str, ...] = ()
     """What to look for one by one, where the question names two: "Which comes first, the red car or the bus?"."""
+    parts: tuple[str, ...] = ()
+    """What to look for beside the whole, where it names several things: "a dog", "a cat eats" of "Is there a dog while a cat eats?"."""
 
 
 def parse(text: str) -> Asked:
@@ -118,6 +133,7 @@ def parse(text: str) -> Asked:
     plain = re.findall(r"\w+", lower)
     types = tuple(name for name, asks, _ in ANSWER_TYPES if re.search(asks, lower))
     wants_text = bool(_TEXT.search(text)) or (bool(types) and not {"clock"} >= set(types))
+    either, beside = _EITHER.search(text), _BESIDE.search(text)
     cues = STOP_WORDS | _FORM | set(_ORDER) | set(_PLACES) | set(names_in(text)) if wants_text else STOP_WORDS
     where = _CONTEXT.match(lower)
     return Asked(
@@ -136,9 +152,23 @@ def parse(text: str) -> Asked:
         how_often=bool(HOW_OFTEN.search(text)),
         how_many=bool(_HOW_MANY.search(text)),
         which_way=bool(_WHICH_WAY.search(text)),
-        beside=beside.group(1).lower() if (beside := _BESIDE.search(text)) else "",
-        sought=either.groups() if (either := _EITHER.search(text)) else (),
+        beside=beside.group(1).lower() if beside else "",
+        sought=either.groups() if either else (),
+        parts=() if either or (beside and not _IS_IT.match(text)) else _parts(text, quoted),
     )
+
+
+def _parts(text: str, quoted: Sequence[str]) -> tuple[str, ...]:
+    """What stands in quotation marks, and each piece between joints that has a word to look for; none where that is one alone.
+
+    Decoupling a question into what it names is that of "QuoTA: Query-oriented Token Assignment via CoT Query Decouple for Long Video
+    Comprehension" (2025), which asks a language model; ours are rules.
+    """
+    rest = re.sub(r"[\"“”«»][^\"“”«»]{2,}[\"“”«»]", " ", text[where.end() :] if (where := _CONTEXT.match(text)) else text)
+    pieces = [_FRAME.sub("", piece).strip(" \t\n,;:.?!") for piece in _JOINT.split(" ".join(rest.split()))]
+    named = [piece for piece in pieces if any(w not in STOP_WORDS and not w.isdecimal() for w in word_list(piece))]
+    found = tuple(dict.fromkeys([*filter(None, quoted), *named]))[:PARTS]
+    return found if len(found) > 1 else ()
 
 
 def _content(text: str, cues: frozenset[str] | set[str]) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from contracts_select import check_selector
+from contracts_select import check_plan, check_selector
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from views import make_query, make_view
@@ -126,6 +128,69 @@ def test_uniform_spreads_what_it_decodes_again():
     budget = Budget(1000, redecodes=2, tokens_per_redecode=10)
     plan = UniformSelector().select(QUERY, make_view([RED] * 8), budget, extents={"rec": TimeSpan(0, 99)})
     assert [again.time_s for again in plan.redecodes] == [2.5, 6.5]
+
+
+def in_parts(*parts, whole=RED):
+    return replace(make_query(whole), parts=np.array(parts, np.float32).reshape(len(parts), -1 if parts else 2))
+
+
+def test_rows_are_scored_by_the_whole_question_and_by_its_best_part():
+    view = make_view([RED, BLUE, [0.6, 0.8], [0.0, 0.0]])
+    np.testing.assert_allclose(relevance(in_parts(RED, BLUE), view), [(1 + 1) / 2, (0 + 1) / 2, (0.6 + 0.8) / 2, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("parts", [[], [BLUE], [BLUE, [0, 0]], [[0, 0], [0, 0]]], ids=str)
+@pytest.mark.parametrize("name", SELECTORS)
+def test_one_part_that_says_something_is_no_part_at_all(name, parts):
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    view, budget = make_view(rows / np.linalg.norm(rows, axis=1, keepdims=True)), Budget(160)
+    assert selector(name).select(in_parts(*parts), view, budget) == selector(name).select(QUERY, view, budget)
+    assert np.array_equal(relevance(in_parts(*parts), view), relevance(QUERY, view))
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("peaks", 4), ("mmr", 4), ("f2c", 4), ("q-frame", 4), ("mdp3", 8), ("bolt", 8), ("quota", 8), ("top-k", 33), ("adaq", 33)],
+)
+def test_a_question_in_two_parts_finds_rows_of_both_within_its_budget(name, count):
+    first, second, *_ = np.eye(24, dtype=np.float32)
+    rows = np.random.default_rng(1).normal(size=(200, 24)).astype(np.float32) * 0.05
+    rows[40:44], rows[150:154] = rows[40:44] + 0.7 * first, rows[150:154] + 0.7 * second
+    view, budget = make_view(rows / np.linalg.norm(rows, axis=1, keepdims=True)), Budget(count * 16 + 7)
+    found = []
+    for query in (make_query(first), in_parts(first, second, whole=first)):  # the whole is all about what it names first
+        plan = selector(name).select(query, view, budget)
+        check_plan(plan, view, budget, 16, None)
+        matched = {*rows_of(plan, "match"), *rows_of(plan, "neighbour")}
+        found.append((bool(matched & {40, 41, 42, 43}), bool(matched & {150, 151, 152, 153})))
+    assert found == [(True, False), (True, True)]
+
+
+@pytest.mark.parametrize("weight_s", [0.04, 1.0, 60.0, 3600.0])
+@pytest.mark.parametrize("name", [name for name in SELECTORS if name != "uniform"])
+def test_no_match_drowns_in_one_that_stands_for_longer(name, weight_s):
+    rows = np.random.default_rng(3).normal(size=(200, 24)) * 0.05 + np.eye(24)[2]
+    rows[[50, 140]] += 0.6 * np.eye(24)[0]
+    view = make_view(rows / np.linalg.norm(rows, axis=1, keepdims=True), weights_s=[weight_s if n == 140 else 1.0 for n in range(200)])
+    plan = selector(name).select(make_query(np.eye(24)[0]), view, Budget(33 * 16))
+    assert {50, 140} <= set(rows_of(plan, "match"))
+
+
+@pytest.mark.parametrize("name", [name for name in SELECTORS if name != "uniform"])
+def test_any_selector_can_keep_a_share_for_the_whole_timeline(name):
+    scores = np.full(200, 0.1)
+    scores[20:60] = 0.9
+    plan = selector(name, coverage=0.25).select(QUERY, scored(*scores), Budget(32 * 16))
+    thirds = np.searchsorted([67, 134], rows_of(plan))
+    assert np.bincount(thirds, minlength=3).min() >= 2
+    check_plan(plan, scored(*scores), Budget(32 * 16), 16, None)
+
+
+def test_parts_as_wide_as_the_whole_and_finite_are_taken():
+    with pytest.raises(ValueError, match="parts must be finite"):
+        in_parts([1, 0, 0])
+    with pytest.raises(ValueError, match="parts must be finite"):
+        in_parts([np.nan, 0])
 
 
 def test_selectors_are_known_by_name():

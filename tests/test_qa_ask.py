@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seen import Seen
+from views import make_view
 
+from footage.arrays import Embeds
 from footage.carriers import SegmentMemory
 from footage.errors import DecodeError, NothingRecorded
 from footage.frames import Clip, Frame
-from footage.questions import Budget, Moment, Question, Redecode
+from footage.questions import Budget, Moment, Query, Question, Redecode
 from footage.recordings import Gap, Recording, TextRow
 from footage.timespan import TimeSpan
 from frame_select.registry import selector
@@ -21,9 +23,9 @@ from memory.merge import carriers_of
 from memory.ram_store import RamStore
 from qa.answerers.moments import MomentsAnswerer
 from qa.answerers.template import TemplateAnswerer
-from qa.ask import Scope, ask, cited, clipped, search
+from qa.ask import Scope, ask, cited, clipped, find_moments, queries_of, search
 from qa.ground import ground
-from qa.moments import text_moments
+from qa.moments import BLINK_S, bridged, text_moments
 from qa.parse import parse
 from qa.rank_text import FLOOR, rank_text
 
@@ -112,6 +114,45 @@ def test_a_colour_that_never_comes_is_not_in_the_footage() -> None:
 
 def test_what_colour_at_a_time() -> None:
     assert answered(library(), "What colour is it at 0:32?").text == "Mostly blue at 00:00:32.000 [1]."
+
+
+class Counting(ColorEncoder):
+    """The colour encoder, which also keeps what it was asked to embed."""
+
+    def __init__(self) -> None:
+        self.texts: list[tuple[str, ...]] = []
+
+    def embed_text(self, texts: Sequence[str]) -> Embeds:
+        self.texts.append(tuple(texts))
+        return super().embed_text(texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "embedded", "parts"),
+    [
+        ("When was it blue?", ("When was it blue?",), None),
+        ("Was it red and then blue?", ("Was it red and then blue?", "it red", "blue"), ["red", "blue"]),
+        ("Which comes first, the red car or the bus?", ("the red car", "the bus"), None),
+    ],
+)
+def test_a_question_and_its_parts_are_embedded_at_once(text: str, embedded: tuple[str, ...], parts: list[str] | None) -> None:
+    encoder = Counting()
+    queries = queries_of(Question(text), parse(text), encoder)
+    assert encoder.texts == [embedded]
+    assert len(queries) == (2 if parse(text).sought else 1)
+    expected = None if parts is None else ColorEncoder().embed_text(parts).tolist()
+    assert [None if q.parts is None else q.parts.tolist() for q in queries] == [expected] * len(queries)
+
+
+def test_moments_of_both_parts_are_found() -> None:
+    first, second, other = np.eye(3, dtype=np.float32)
+    view = make_view([other, first, other, other, second, other, other, other])
+    found = []
+    for parts in (None, np.stack([first, second])):
+        query = Query(Question("the man sits and the dog barks"), view.encoder_id, first, parts)
+        matches = find_moments(parse(query.question.text), query, view, range(len(view)), [], floor=0.1, limit=5)
+        found.append([moment.span.start_s for moment, _ in matches])
+    assert found == [[1.0], [1.0, 4.0]]
 
 
 def test_absence_is_claimed_only_where_it_can_be_known() -> None:
@@ -214,3 +255,12 @@ def test_an_empty_recording_asks_to_be_indexed() -> None:
     store.add(Recording("r", 10, 32, 24), "r.mp4")
     with pytest.raises(NothingRecorded):
         answered(store, "anything?")
+
+
+def test_what_is_gone_for_a_blink_is_counted_once() -> None:
+    def moment(start_s: float, end_s: float, score: float, recording: str = "rec") -> Moment:
+        return Moment(recording, TimeSpan(start_s, end_s), score, "image")
+
+    late, early, again, other = moment(7, 17, 0.3), moment(4, 6, 0.4), moment(17 + BLINK_S, 20, 0.35), moment(6, 7, 0.2, "other")
+    assert bridged([early, again, late, other]) == [moment(4, 17, 0.4), again, other]
+    assert bridged([]) == []

@@ -50,6 +50,33 @@ def test_frames_are_asked_each_by_itself_where_that_is_what_it_takes(text: str, 
     assert reader.reply(Question(text), evidence) == said
 
 
+NOTHING, BOTH = "ring red ; none", "ring red [1] red ring then red ring ; red ring"
+
+
+@pytest.mark.parametrize(
+    ("text", "shows", "said"),
+    [
+        ("What comes before the red ring?", "..ab.r.", "blue star [1] 0:10-0:14"),
+        ("What comes before the red ring?", "abr", "blue star [1] 0:10-0:14"),
+        ("What comes before the red ring?", "rab", NOT_THERE),
+        ("What comes after the red ring?", "abrr.ab", "pink cross [1] 0:10-0:14"),
+        ("What comes after the red ring?", "ab..", NOT_THERE),
+    ],
+)
+def test_what_comes_before_is_the_nearest_thing_that_a_frame_on_that_side_adds(text: str, shows: str, said: str) -> None:
+    names = {"a": "pink cross", "b": "blue star", "r": "red ring"}
+
+    def read(question: Question, near: Sequence[Row]) -> str:
+        seen = [names[shows[int(frame[0, 0])]] for frame in near[0].frames if shows[int(frame[0, 0])] != "."]
+        if "red ring" not in seen or len(near[0].frames) > 2:
+            return NOTHING
+        others = [name for name in seen if name != "red ring"]
+        return f"ring red [1] {seen[0]} then {seen[-1]} ; {others[0]}" if others else BOTH
+
+    row = Row(1, TimeSpan(10.0, 14.0), tuple(np.full((4, 2), n, np.float32) for n in range(len(shows))))
+    assert OneByOne(read, aloud=True).reply(Question(text), [row]) == said
+
+
 @pytest.mark.parametrize(
     ("places", "way"),
     [

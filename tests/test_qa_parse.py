@@ -61,6 +61,39 @@ def test_how_many_how_often_and_which_way_are_told_apart() -> None:
     assert not parse("Where is the bus to London?").which_way
 
 
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        ("Does the dog sleep while the cat eats?", ("the dog sleep", "the cat eats")),
+        ("Does the train leave the station, and then cross a bridge?", ("the train leave the station", "cross a bridge")),
+        ("First a man walks in, then he sits, followed by applause", ("First a man walks in", "he sits", "applause")),
+        ("Does the woman open the door and sit on the bed?", ()),  # a verb in its base form looks like any word
+        ("She opens the door and sits down", ("She opens the door", "sits down")),
+        ("How many cats and dogs are there?", ("cats", "dogs")),
+        ("Is there a bus or a lorry?", ("a bus", "a lorry")),
+        ("Which boat is the one with the yellow sail?", ("boat", "the yellow sail")),
+        ('When does she hold up "OPEN and THE BAR"?', ("OPEN and THE BAR", "she hold up")),
+        ("Does the man sit down before the dog barks?", ("the man sit down", "the dog barks")),
+        ("In the garden while the sun sets, does the cat eat and the dog bark?", ("the cat eat", "the dog bark")),
+        ("a hut and a pond and a swing and a pier and a kite", ("a hut", "a pond", "a swing", "a pier")),
+    ],
+)
+def test_a_question_about_several_things_is_taken_in_parts(question: str, parts: tuple[str, ...]) -> None:
+    assert parse(question).parts == parts
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "When does the red star appear?", "A black and white cat sits on the mat?", "What does the man do after the rain starts?",
+        "What is shown before 10:00?", "What happens when the ball hits the net?", "Did she open the door, and when?",
+        "Which comes first, the red star or the blue ring?", '"cypress open"', "and then?", "the dog and the dog", "",
+    ],
+)  # fmt: skip
+def test_a_question_about_one_thing_has_no_parts(question: str) -> None:
+    assert parse(question).parts == ()
+
+
 def test_words_of_names_addresses_and_code_are_also_taken_in_parts() -> None:
     assert word_list("search_spec.js") == ["search_spec.js", "search", "spec", "js", "searchspecjs"]
     assert {"todo", "mvc"} <= set(word_list("todoMvc"))
@@ -78,4 +111,6 @@ def test_plurals_and_verb_forms_meet() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=200))
 def test_every_text_can_be_parsed(text: str) -> None:
-    parse(text)
+    asked = parse(text)
+    assert len(asked.parts) != 1
+    assert all(part.strip() for part in asked.parts)

@@ -37,7 +37,8 @@ def test_a_row_is_written_as_nano_was_taught() -> None:
 def test_rows_stand_in_time_order_and_remember_their_place_in_the_evidence() -> None:
     rows = rows_of([seen(50.0, 2), seen(10.0, 9), Evidence("rec", TimeSpan(30, 31), 1.0, TextRow("rec", TimeSpan(30, 31), "ocr", "EXIT"))])
     assert [(r.place, r.span.start_s) for r in rows] == [(2, 10.0), (3, 30.0), (1, 50.0)]
-    assert len(rows[0].frames) == 4  # of nine
+    assert [len(row.frames) for row in rows] == [9, 0, 2]
+    assert [len(row.frames) for row in fitted(rows, 1000)] == [4, 0, 2]
     assert rows[1].text == "EXIT"
 
 

@@ -53,3 +53,28 @@ def test_a_value_that_a_stage_refuses_says_which_setting(monkeypatch: pytest.Mon
         load_settings({"sampling": {"fps": 0}})
     with pytest.raises(ConfigError, match=r"index\.merger"):
         load_settings({"index": {"merger": "magic"}})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("focus", "mmtokk", 'known are "", mmtok, ppllava, hicom, llama-vid; did you mean mmtok?'),
+        ("focus_tokens", 0, "greater than or equal to 1"),
+        ("rerank", 21, "less than or equal to 20"),
+        ("coverage", 1.5, "less than or equal to 1"),
+        ("drop", "fastvv", "did you mean fastv?"),
+    ],
+)
+def test_what_a_question_may_ask_for_is_checked(setting: str, value: object, told: str) -> None:
+    with pytest.raises(ConfigError, match=rf"ask\.{setting}") as error:
+        load_settings({"ask": {setting: value}})
+    assert told in str(error.value)
+
+
+def test_reading_with_the_question_is_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = load_settings().settings.ask
+    assert (ask.focus, ask.rerank, ask.coverage) == ("", 0, None)
+    monkeypatch.setenv("FOOTAGE_ASK__FOCUS", "llama-vid")
+    monkeypatch.setenv("FOOTAGE_ASK__COVERAGE", "0.25")
+    ask = load_settings({"ask": {"rerank": 20}}).settings.ask
+    assert (ask.focus, ask.rerank, ask.coverage) == ("llama-vid", 20, 0.25)

@@ -9,9 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 import nano
-from footage import ConfigError
+from footage import ConfigError, TimeSpan
 from nano.world import World, WorldConfig
 from workers.bench_merge import MergeRun, run_merge
+from workers.bench_minute import MinuteRun, minute_of, run_minute
 from workers.cli import app
 from workers.demo_film import write_film
 from workers.demo_world import run_world_demo
@@ -151,6 +152,27 @@ def test_the_ways_to_shorten_a_frame_are_read_at_the_same_tokens(tmp_path: Path,
     lost = {row["method"]: row for name, rows in report.tables if name.startswith("what is lost") for row in rows}
     assert float(lost["details"]["error, 1 tokens"]) > float(lost["details"]["error, 16 tokens"])
     assert float(lost["details"]["error, 16 tokens"]) < float(lost["strided"]["error, 16 tokens"])
+
+
+def test_a_minute_through_the_defaults_costs_a_little_of_what_all_of_it_costs(tmp_path: Path) -> None:
+    report = run_minute(MinuteRun(tmp_path, 1, 1, 120.0, first_seed=21))
+    of = {name: [r for r in report.rows if r["method"] == name] for name in dict.fromkeys(r["method"] for r in report.rows)}
+    whole, shorter, few, _, defaults = of.values()
+    assert "defaults: chosen frames, 16 tokens" in of
+    assert 0.2 < spent_on(shorter) / spent_on(whole) < 0.5
+    assert spent_on(defaults) < 0.1 * spent_on(whole)
+    assert sum(r["right"] for r in defaults) > sum(r["right"] for r in few)
+
+
+def spent_on(rows: list[dict[str, Any]]) -> float:
+    return sum(r["prefill_macs"] for r in rows)
+
+
+def test_a_minute_lies_around_the_truth_and_inside_the_film(examined: Examined) -> None:
+    assert minute_of(examined, "", [(100.0, 104.0)]) == TimeSpan(72.0, 132.0)
+    assert minute_of(examined, "", [(2.0, 4.0)]) == TimeSpan(0.0, 60.0)
+    assert minute_of(examined, "", [(230.0, 239.0)]) == TimeSpan(180.0, 240.0)
+    assert minute_of(examined, "", [(2.0, 4.0), (100.0, 104.0)]) is None
 
 
 def test_more_frames_find_more_moments(tmp_path: Path) -> None:

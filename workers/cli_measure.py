@@ -57,6 +57,22 @@ def bench_merge(
     run_merge(run, keeps=(16, 4) if quick else KEEPS).show(out, print_json if as_json else None)
 
 
+@bench.command("minute")
+def bench_minute(
+    folder: WorkFlag = Path("eval"),
+    worlds: Annotated[int, typer.Option(min=1, help="Unseen worlds of 20 minutes")] = 4,
+    per_kind: Annotated[int, typer.Option(min=1, help="Questions of each kind a world")] = 4,
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Questions about a minute, read whole in all its tokens or through footage's defaults: accuracy and prefill."""
+    from workers.bench_minute import MinuteRun, run_minute
+
+    run = MinuteRun(folder, 1, 2, 300.0) if quick else MinuteRun(folder, worlds, per_kind)
+    run_minute(run).show(out, print_json if as_json else None)
+
+
 evaluate = typer.Typer(help="Measure answers against known truth, baselines in the same run.", no_args_is_help=True)
 
 

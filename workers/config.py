@@ -20,6 +20,8 @@ from ingest.file_source import SamplingConfig
 from ingest.ocr import OcrConfig
 from memory.mergers import MERGERS
 from qa.answerers.dropping import PRESETS
+from qa.answerers.focusing import METHODS
+from qa.rerank import MOST
 
 FILE = "footage.toml"
 _STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -32,7 +34,8 @@ def _one_of(names: Iterable[str]) -> AfterValidator:
     def check(name: str) -> str:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, 0.5)
-            raise ValueError(f"known are {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else ""))
+            shown = ", ".join(each or '""' for each in known)
+            raise ValueError(f"known are {shown}" + (f"; did you mean {near[0]}?" if near else ""))
         return name
 
     return AfterValidator(check)
@@ -47,7 +50,7 @@ class IndexConfig(_Section):
 
     encoder: str = "color"
     """"color", "nano" (knows only its own drawn world), or a SigLIP, SigLIP2 or CLIP checkpoint: a local folder or a hub id."""
-    merger: Annotated[str, _one_of(MERGERS)] = "tome"
+    merger: Annotated[str, _one_of(MERGERS)] = "details"
     """How tokens are merged, see docs/compression.md."""
     tokens_per_carrier: Annotated[int, Field(ge=1)] = 16
     gate: Literal["change", "all"] = "change"
@@ -72,11 +75,19 @@ class AskConfig(_Section):
     for what nano's encoder wrote, template for the colour encoder, else none."""
     selector: Annotated[str, _one_of(SELECTORS)] = "peaks"
     """How frames are chosen, see docs/selection.md."""
+    coverage: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of the budget spread evenly over time whatever matches, for questions about the whole; None: what the selector itself takes."""
     budget: Annotated[int, Field(ge=0)] = 4096
     """Visual tokens."""
+    focus: Annotated[str, _one_of(("", *METHODS))] = ""
+    """How a frame's tokens are made fewer with the question's words, right before the language model, see docs/compression.md."""
+    focus_tokens: Annotated[int, Field(ge=1)] = 8
+    """Tokens of a frame that `focus` leaves; llama-vid always leaves two."""
     drop: Annotated[str, _one_of(("none", *PRESETS))] = "none"
     """How visual tokens leave the language model on the way, from 4,096 of them on, see docs/compression.md."""
     moments: Annotated[int, Field(ge=1)] = 5
+    rerank: Annotated[int, Field(ge=0, le=MOST)] = 0
+    """So many moments are put into the order in which the model finds them helpful, before the best are kept; a pass of the model each."""
     ground: bool = True
     """Decode around the edges of what is cited, to give them to the frame."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from footage.questions import Moment
 from footage.timespan import TimeSpan
 from nano.world import WorldConfig
-from workers.eval_films import film, open_nano
+from workers.eval_films import NANO, film, open_nano
 from workers.eval_marks import Marked, mark
 from workers.export import contact_sheet, export_clip
 
@@ -19,7 +19,7 @@ def run_world_demo(folder: Path, emit: Callable[[dict[str, Any]], None] | None =
     """True when at least eight of ten are right and every right answer points into the true time. `emit` takes JSON instead of text."""
     begun = time.perf_counter()
     say: Callable[[str], object] = print if emit is None else (lambda _: None)
-    library = open_nano(folder / "library")
+    library = open_nano(folder / "library", index=NANO)
     say(f"making and indexing {config.duration_s / 60:g} minutes of nano's world, a film whose whole truth is known ...")
     filmed = film(library, config, folder, per_kind=1)
     say(f"{filmed.path}: {len(filmed.world.events)} events; truth in {filmed.path.with_suffix('.json').name}\n")

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +27,7 @@ from qa.answerers.moments import MomentsAnswerer
 from qa.answerers.template import TemplateAnswerer
 from qa.answerers.vlm import VlmAnswerer
 from qa.ask import Scope, ask, search, search_image
+from qa.parse import parse
 from workers.config import Settings, find_library, load_settings
 from workers.indexing import Done, Listener, Refused, index, processes
 from workers.models import NAMED, is_world, load_answerer
@@ -157,13 +159,14 @@ class Library:
         if source:
             recording = self._indexed(source, jobs, listener)
         s = self.settings.ask
+        covering = {} if s.coverage is None else {"coverage": s.coverage}
         scope = self.scope(recording, start, end)
         if scope.recording_ids is None:
             scope = self._narrowed(question, scope)
         answer = ask(
             asked, memory=self.memory, encoder=self.encoder, answerer=answerer or self.answerer, budget=Budget(s.budget),
-            selector=selector(s.selector, tokens_per_carrier=self.settings.index.tokens_per_carrier),
-            fetcher=self.fetcher() if s.ground else None, scope=scope, moments=s.moments, names=self._naming(scope),
+            selector=selector(s.selector, tokens_per_carrier=self.settings.index.tokens_per_carrier, **covering),
+            fetcher=self.fetcher() if s.ground else None, scope=scope, moments=s.moments, rerank=s.rerank, names=self._naming(scope),
         )  # fmt: skip
         answer = replace(answer, warnings=self._warnings(scope))
         self._keep(question, answer)
@@ -308,11 +311,14 @@ class Library:
         return recording.recording_id
 
     def _narrowed(self, question: str, scope: Scope) -> Scope:
-        """Over many recordings: those that the vector index and the text rows point at."""
+        """Over many recordings: those that the vector index and the text rows point at, for the question and for each of its parts."""
         ids = [r.recording_id for r in self.store.recordings()]
         if len(ids) <= VIEWED_RECORDINGS:
             return scope
-        found = RecallIndex.open(self.store, self.tools.generation).search(self.encoder.embed_text([question])[0], 512)
+        asked, recall = parse(question), RecallIndex.open(self.store, self.tools.generation)
+        embeds = self.encoder.embed_text(asked.sought or (question, *asked.parts))
+        ranks = zip_longest(*(recall.search(embed, 512) for embed in embeds))
+        found = [hit for hits in ranks for hit in hits if hit is not None]
         rows = self.store.texts(match=question, limit=512)
         near = dict.fromkeys([*(row.recording_id for row in rows), *(hit.recording_id for hit in found), *ids])
         return Scope(tuple(list(near)[:VIEWED_RECORDINGS]), scope.span)

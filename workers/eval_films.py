@@ -1,5 +1,6 @@
 """Worlds to measure on: rendered once, indexed once, kept in a folder."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -7,15 +8,10 @@ from typing import Any
 from nano.world import World, WorldConfig, WorldQuestion
 from workers.engine import Library, open_library
 
-NANO_INDEX: dict[str, Any] = {
-    "encoder": "nano",
-    "merger": "pool",
-    "tokens_per_carrier": 64,
-    "ocr": "off",
-    "side_px": 128,
-    "thumbnail_px": 128,
-}
-"""Full tokens, 64 a frame; signs are read by the model itself."""
+NANO: dict[str, Any] = {"encoder": "nano", "ocr": "off", "side_px": 128, "thumbnail_px": 128}
+"""Merger and tokens are those that everyone gets; signs are read by the model itself."""
+NANO_INDEX = NANO | {"merger": "pool", "tokens_per_carrier": 64}
+"""Full tokens, 64 a frame."""
 NANO_ASK: dict[str, Any] = {"model": "nano", "moments": 6, "ground": False}
 
 
@@ -29,9 +25,9 @@ class Filmed:
     recording_id: str
 
 
-def open_nano(folder: Path, *, model: str = "nano") -> Library:
+def open_nano(folder: Path, *, model: str = "nano", index: Mapping[str, Any] = NANO_INDEX) -> Library:
     """A library in a folder, read by nano's tower. model: who answers, nano or a checkpoint that reads the same carriers."""
-    return open_library(str(folder), index=NANO_INDEX, ask=NANO_ASK | {"model": model})
+    return open_library(str(folder), index=dict(index), ask=NANO_ASK | {"model": model})
 
 
 def film(library: Library, config: WorldConfig, folder: Path, *, per_kind: int, per_kind_new: int = 0) -> Filmed:

@@ -145,6 +145,14 @@ class _Shortened:
         return self.inner.stream(question, shorter, meter=meter)
 
 
+def read_rows(examined: Examined, question: Question, groups: Sequence[Sequence[int]], level: int) -> Answer:
+    """Rows of the view in groups, each group one piece of evidence, its frames in so many tokens each."""
+    view = examined.library.memory.view([examined.film.recording_id])
+    hulls = [TimeSpan(view.span(rows[0]).start_s, view.span(rows[-1]).end_s) for rows in groups]
+    evidence = [_evidence(examined, hull, rows, level) for hull, rows in zip(hulls, groups, strict=True)]
+    return _answered(examined.library.answerer, question, evidence)
+
+
 def _frames_at(examined: Examined, question: Question, times: Sequence[float]) -> Answer:
     """One piece of evidence a frame."""
     evidence = []

@@ -50,7 +50,7 @@ def run_world(run: WorldRun) -> Report:
     }  # fmt: skip
     report = Report("eval world", asdict(run))
     marks = examine(run, methods)
-    report.rows = [_row(m) for m in marks]
+    report.rows = [row(m) for m in marks]
     report.table("by kind", [_by_kind(marks, name) for name in methods])
     seen = [m for m in marks if not m.question.held_out]
     new = [m for m in marks if m.question.held_out]
@@ -64,7 +64,7 @@ def run_world(run: WorldRun) -> Report:
          "right, but cited elsewhere": sum(m.right and not m.cited for m in own)}
         for name in methods if (own := [m for m in marks if m.method == name])
     ])  # fmt: skip
-    report.table("what the answers cost, a question", [_spent(marks, name, names[1]) for name in methods])
+    report.table("what the answers cost, a question", [spent(marks, name, names[1]) for name in methods])
     report.curve = {
         "right frames, whole tokens": _curve(marks, LEVELS, "tokens"), "right frames, pooled": _curve(marks, POOLED, "pooled")
     }  # fmt: skip
@@ -111,7 +111,7 @@ def run_abstain(run: WorldRun) -> Report:
     """The same questions with the evidence there and with it cut out: does it still answer?"""
     report = Report("eval abstain", asdict(run))
     marks = examine(run, {"whole": ours, "cut out": cut_out}, lambda q: bool(q.spans) and q.kind not in ("existence", "times"))
-    report.rows = [_row(m) for m in marks]
+    report.rows = [row(m) for m in marks]
     rows = []
     for name in ("whole", "cut out"):
         own = [m for m in marks if m.method == name]
@@ -160,7 +160,7 @@ def _of(marks: Sequence[Marked], method: str, kind: str) -> list[Marked]:
     return [m for m in marks if m.method == method and m.question.kind == kind]
 
 
-def _spent(marks: Sequence[Marked], name: str, full: str) -> dict[str, Any]:
+def spent(marks: Sequence[Marked], name: str, full: str) -> dict[str, Any]:
     """Means over the questions, beside those of the method that reads everything."""
     own, whole = ([m for m in marks if m.method == method] for method in (name, full))
     macs, most = (sum(m.cost.prefill_macs for m in some) / len(some) for some in (own, whole))
@@ -181,7 +181,7 @@ def _by_kind(marks: Sequence[Marked], method: str) -> dict[str, Any]:
     return {"method": method, **{k: right(_of(marks, method, k)) for k in Q_KINDS if _of(marks, method, k)}, "all": right(own)}
 
 
-def _row(m: Marked) -> dict[str, Any]:
+def row(m: Marked) -> dict[str, Any]:
     """id (world/kind-n), kind, question, answer (true), spans (true), held_out, method, reply, right, cited, iou, cost."""
     q = m.question
     return {

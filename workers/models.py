@@ -7,6 +7,7 @@ from footage.checkpoints import fingerprint
 from memory.encoders.checkpoint import find_checkpoint, quiet, tail_name
 from memory.encoders.place import place
 from qa.answerers.dropping import preset
+from qa.answerers.focusing import focusing
 from qa.answerers.vlm import VlmAnswerer
 from workers.config import Settings
 
@@ -25,15 +26,14 @@ def load_answerer(name: str, settings: Settings) -> VlmAnswerer:
     """A video-language model from nano's folder, a local folder or a hub id.
 
     Raises:
-        ModelMissing, ModelError: see find_checkpoint and VlmAnswerer.load. ConfigError: no such schedule of dropping.
+        ModelMissing, ModelError: see find_checkpoint and VlmAnswerer.load. ConfigError: no such schedule of dropping, no such focus.
     """
-    dropping = preset(settings.ask.drop)
+    dropping, focus = preset(settings.ask.drop), focusing(settings.ask.focus, settings.ask.focus_tokens)
     folder = nano.VLM if name == NANO else find_checkpoint(name, offline=settings.offline)
     where, dtype = place(settings.index.device, settings.index.dtype)
     with quiet():
-        return VlmAnswerer.load(
-            folder, id=f"{tail_name(str(name), folder)}@{fingerprint(folder)}", device=where, dtype=dtype, dropping=dropping
-        )
+        id = f"{tail_name(str(name), folder)}@{fingerprint(folder)}"
+        return VlmAnswerer.load(folder, id=id, device=where, dtype=dtype, dropping=dropping, focusing=focus)
 
 
 def is_world(path: Path) -> bool:

@@ -72,9 +72,9 @@ class AdaQ:
 
     def choose(self, curve: Curve, count: int) -> Iterator[Chosen]:
         exponent = self.reach * curve.shares / self.temperature(curve)
-        chances = np.exp(exponent - exponent.max()) * curve.weights_s
+        chances = np.exp(exponent - exponent.max())
         order = np.argsort(-chances, kind="stable")
         kept = order[: int(np.searchsorted(np.cumsum(chances[order]) / chances.sum(), self.mass)) + 1]
         inside = np.zeros(len(curve))
-        inside[kept] = chances[kept]
+        inside[kept] = (chances * curve.weights_s)[kept]  # after the cut: else one long row is all the mass, and can be read only once
         yield from (Chosen(int(row), "match") for row in systematic(inside, count))

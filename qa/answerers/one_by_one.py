@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
+from footage.arrays import AnyArray
 from footage.questions import Question
-from qa.answerers.prompt import NOT_THERE, Row, concluded, dated, letters, placed, pointed, spelled, spoken
+from qa.answerers.prompt import ABSENT, FRAMES_OF_A_ROW, NOT_THERE, Row, concluded, dated, evenly, letters, placed, pointed, spelled, spoken
 from qa.parse import Asked, parse
 
 ARTICLE = re.compile(r"^(?:the|an?) ")
 WRITTEN = re.compile(r"\b(?:word|number|text) ([A-Z0-9]{2,})\b")
 READS_LIKE = 0.7  # one letter of four may be misread
+LOOKED_AT = 8  # frames of a row in which something before or after is looked for
 LAST = re.compile(r"\b(?:last|later|latest)\b", re.IGNORECASE)
 
 
@@ -35,6 +37,8 @@ class OneByOne:
         if asked.sought:
             return self._compare(question, rows, asked.sought)
         ranked = sorted(rows, key=lambda row: row.place)
+        if self.aloud and asked.beside and (words := self._beside(question, ranked, asked.beside)):
+            return words
         if self.aloud and (sought := WRITTEN.findall(question.text)):
             return self._find_written(question, ranked, sought[0])
         if asked.how_often:
@@ -54,6 +58,26 @@ class OneByOne:
             said = spoken(reply, [row], aloud=self.aloud) if said == NOT_THERE else said
         return said
 
+    def _beside(self, question: Question, rows: Sequence[Row], side: str) -> str:
+        """What a row shows before or after the thing that is named: the frames that show it are found, then one more on that side is
+        read beside the first (or last) of them, the nearest first, until it shows something else. "" where none does.
+        """
+        for row in (replace(row, frames=tuple(evenly(row.frames, LOOKED_AT))) for row in rows):
+            alone = [self.read(question, [replace(row, frames=(frame,))]) for frame in row.frames]
+            shown = [n for n, reply in enumerate(alone) if pointed(reply, [row])]
+            if not shown:
+                continue
+            before = side == "before"
+            at = shown[0] if before else shown[-1]
+            itself = concluded(after_marks(alone[at]))
+            for other in row.frames[:at][::-1] if before else row.frames[at + 1 :]:
+                pair: tuple[AnyArray, AnyArray] = (other, row.frames[at]) if before else (row.frames[at], other)
+                reply = self.read(question, [replace(row, frames=pair)])
+                words = concluded(after_marks(reply))
+                if pointed(reply, [row]) and words not in ("", ABSENT, itself):
+                    return f"{words} {dated(row)}"
+        return ""
+
     def _put_together(self, question: Question, row: Row, asked: Asked) -> str:
         """What the frames of a row say together, each asked by itself; "" where the question is not of that kind, or too few answer."""
         if asked.which_way:
@@ -67,7 +91,7 @@ class OneByOne:
 
     def _frames(self, question: Question, row: Row) -> Iterator[str]:
         """What each frame of a row says that points at it."""
-        for frame in row.frames:
+        for frame in evenly(row.frames, FRAMES_OF_A_ROW):
             alone = replace(row, frames=(frame,))
             reply = self.read(question, [alone])
             if pointed(reply, [alone]):

@@ -5,7 +5,7 @@ Letters: K tokens of a frame, D their width.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from footage.nested import nested
 from footage.questions import Evidence
 from footage.recordings import TextRow
 from footage.timespan import TimeSpan, clock_words
+from qa.families.smolvlm import plain
 
 MARK = re.compile(r"\[(\d+)\]")
 FRAMES_OF_A_ROW = 4
@@ -40,6 +41,8 @@ class Row:
     is_nested: bool = False
     """Any beginning of a frame's tokens can be read."""
     text: str = ""
+    times_s: tuple[float, ...] = ()
+    """When each frame was seen, where the row was made from evidence."""
 
     @property
     def tokens(self) -> int:
@@ -47,13 +50,13 @@ class Row:
 
 
 def rows_of(evidence: Sequence[Evidence]) -> list[Row]:
-    """In time order, a few frames of each moment, evenly spread over it."""
+    """In time order, with all frames that each is shown by."""
     rows = []
     for place, item in enumerate(evidence, start=1):
         if isinstance(item.content, TextRow):
             rows.append(Row(place, item.span, text=item.content.text))
         else:
-            rows.append(_row(place, item.span, evenly(item.shown, FRAMES_OF_A_ROW)))
+            rows.append(_row(place, item.span, item.shown))
     order = sorted(range(len(rows)), key=lambda n: (evidence[n].recording_id, rows[n].span.start_s, n))
     return [rows[n] for n in order]
 
@@ -62,7 +65,7 @@ def _row(place: int, span: TimeSpan, shown: Sequence[Carrier]) -> Row:
     """Frames as they are, or all of them nested where one is."""
     some = any(carrier.is_nested for carrier in shown)
     frames = (nested(c.tokens, len(c.tokens)) if some and not c.is_nested else c.tokens.astype(np.float32) for c in shown)
-    return Row(place, span, tuple(frames), is_nested=some)
+    return Row(place, span, tuple(frames), is_nested=some, times_s=tuple(carrier.anchor_s for carrier in shown))
 
 
 def evenly(items: Sequence[Any], count: int) -> list[Any]:
@@ -73,20 +76,24 @@ def evenly(items: Sequence[Any], count: int) -> list[Any]:
 
 
 def fitted(rows: Sequence[Row], max_tokens: int) -> list[Row]:
-    """The same rows in at most max_tokens visual tokens: coarser frames first, then fewer of them, then fewer rows."""
-    kept = list(rows)
+    """The same rows, each with FRAMES_OF_A_ROW frames at most, in max_tokens visual tokens: coarser first, then fewer frames, then rows."""
+    kept = [_fewer(row, FRAMES_OF_A_ROW) for row in rows]
     while sum(row.tokens for row in kept) > max_tokens:
         most = max(len(frame) for row in kept for frame in row.frames)
         frames = max(len(row.frames) for row in kept)
         if most >= 16:
             kept = [_coarser(row, most) for row in kept]
         elif frames > 1:
-            kept = [replace(row, frames=tuple(evenly(row.frames, frames - 1))) for row in kept]
+            kept = [_fewer(row, frames - 1) for row in kept]
         elif most > 1:
             kept = [_coarser(row, most) for row in kept]
         else:
             kept.remove(max((row for row in kept if row.frames), key=lambda row: row.place))
     return kept
+
+
+def _fewer(row: Row, frames: int) -> Row:
+    return replace(row, frames=tuple(evenly(row.frames, frames)), times_s=tuple(evenly(row.times_s, frames)))
 
 
 def _coarser(row: Row, most: int) -> Row:
@@ -96,15 +103,15 @@ def _coarser(row: Row, most: int) -> Row:
     return replace(row, frames=tuple(frames), is_nested=True)
 
 
-def written(rows: Sequence[Row], image: str) -> str:
-    """The rows in words, with one image mark a visual token; numbered from 1 in this order."""
+def written(rows: Sequence[Row], image: str | Callable[[Row], str]) -> str:
+    """The rows in words, numbered from 1 in this order. image: the mark of a visual token, or what writes a row's frames."""
     return " ".join(
         f"[{n}] {clock_words(r.span.start_s)} {_body(r, image)} {clock_words(r.span.end_s)} [{n}]" for n, r in enumerate(rows, 1)
     )
 
 
-def _body(row: Row, image: str) -> str:
-    return row.text or " ; ".join(" ".join([image] * len(frame)) for frame in row.frames)
+def _body(row: Row, image: str | Callable[[Row], str]) -> str:
+    return row.text or (image(row) if callable(image) else plain([len(frame) for frame in row.frames], image))
 
 
 def pointed(reply: str, rows: Sequence[Row]) -> list[Row]:
