@@ -1,9 +1,11 @@
 """Dropping inside a language model: dropped is as good as masked, scores are the layer's own attention, costs fall as counted."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from tiny_vlms import make_vlm
 from transformers import LlamaConfig, LlamaModel
 
 from footage import ConfigError
@@ -112,6 +114,70 @@ def test_scores_are_rows_of_the_layers_own_attention(decoder: Any, prompt: Any) 
     _, whole = _eager(decoder, lambda: layer.self_attn(layer.input_layernorm(embeds), position_embeddings=angles, attention_mask=mask))
     rows = torch.tensor([3, 17, 39])
     torch.testing.assert_close(attention_of(layer, embeds, angles, rows), whole[0][:, rows], atol=1e-5, rtol=1e-5)
+
+
+def in_three_dimensions(family: str) -> tuple[Any, Any, Any, Any, list[Any]]:
+    """(decoder, embeds, visual, positions (3, n), planes): two pictures of 3 x 4 tokens in a text, as M-RoPE sees them."""
+    torch.manual_seed(2)
+    decoder, visual = make_vlm(family).model.language_model, torch.zeros(40, dtype=torch.bool)
+    visual[4 : 4 + VISUAL] = True
+    place = torch.arange(12)
+    picture = torch.stack([torch.zeros(12, dtype=torch.long), place // 4, place % 4])
+    positions = torch.cat([torch.arange(4).expand(3, -1), 4 + picture, 9 + picture, 20 + torch.arange(12).expand(3, -1)], 1)
+    planes = [torch.randn(VISUAL, WIDTH) for _ in range(3)] if family == "qwen3_vl" else []
+    return decoder, torch.randn(1, 40, WIDTH), visual, positions, planes
+
+
+QWENS = pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+
+
+@torch.inference_mode()
+@QWENS
+def test_scores_are_rows_of_attention_in_three_dimensions_too(family: str) -> None:
+    decoder, embeds, _, positions, _ = in_three_dimensions(family)
+    angles = decoder.rotary_emb(embeds, positions[:, None])
+    mask = torch.full((40, 40), torch.finfo(torch.float32).min).triu(1)[None, None]
+    layer, rows = decoder.layers[1], torch.tensor([3, 17, 39])
+    _, whole = _eager(decoder, lambda: layer.self_attn(layer.input_layernorm(embeds), position_embeddings=angles, attention_mask=mask))
+    torch.testing.assert_close(attention_of(layer, embeds, angles, rows), whole[0][:, rows], atol=1e-5, rtol=0)
+    line = decoder.rotary_emb(embeds, torch.arange(40)[None])
+    assert float((attention_of(layer, embeds, line, rows) - whole[0][:, rows]).abs().max()) > 1e-3
+
+
+@torch.inference_mode()
+@QWENS
+@pytest.mark.parametrize("stage", [1, 3])
+def test_dropping_keeps_positions_in_three_dimensions_and_planes_with_their_tokens(family: str, stage: int) -> None:
+    decoder, embeds, visual, positions, planes = in_three_dimensions(family)
+    deep = {"visual_pos_masks": visual[None], "deepstack_visual_embeds": planes} if planes else {}
+    kept = {"positions": positions, "planes": planes}
+    whole = decoder(inputs_embeds=embeds, position_ids=positions[:, None], **deep).last_hidden_state[:, -1:]
+    torch.testing.assert_close(prefill(decoder, embeds, visual, Dropping((), **ALWAYS), **kept).last, whole, atol=1e-4, rtol=0)
+    read = prefill(decoder, embeds, visual, Dropping(((stage / 4, 0.5),), **ALWAYS), **kept)
+    assert (read.tokens, read.next_position) == ([40] * stage + [28] * (4 - stage), 32)
+    angles, hidden, gone = decoder.rotary_emb(embeds, positions[:, None]), embeds, torch.zeros(40, dtype=torch.bool)
+    for number, layer in enumerate(decoder.layers):
+        if number == stage:
+            scores = attention_of(layer, hidden, angles, torch.tensor([39])).mean((0, 1)).masked_fill(~visual, -1)
+            gone = visual & ~torch.isin(torch.arange(40), scores.argsort(descending=True)[: VISUAL // 2])
+        mask = torch.zeros(40, 40).masked_fill(torch.ones(40, 40).triu(1).bool() | gone[None], torch.finfo(torch.float32).min)
+        hidden = layer(hidden, attention_mask=mask[None, None], position_embeddings=angles)
+        if number < len(planes):
+            hidden = hidden.clone()
+            hidden[0, visual] += planes[number]
+    torch.testing.assert_close(read.last, decoder.norm(hidden[:, -1:]), atol=1e-4, rtol=0)
+    assert float((read.last - whole).abs().max()) > 1e-3
+
+
+@torch.inference_mode()
+@QWENS
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_preset_reads_in_three_dimensions(family: str, name: str) -> None:
+    decoder, embeds, visual, positions, planes = in_three_dimensions(family)
+    read = prefill(decoder, embeds, visual, replace(PRESETS[name], min_visual=0), positions=positions, planes=planes)
+    assert read.last.isfinite().all()
+    assert step(decoder, embeds[:, :1], read).isfinite().all()
+    assert read.next_position == 33
 
 
 @torch.inference_mode()

@@ -2,7 +2,7 @@
 
 One engine for the named schedules. Tokens that are dropped are gone: later layers compute and keep nothing for them; those that stay
 keep the positions they had. Scores are one more product of a few query rows with that layer's keys, never a whole attention map.
-Letters: n tokens of a prompt, D width, H heads, L layers.
+Letters: n tokens of a prompt, V visual ones, D width, H heads, L layers, P planes (DeepStack).
 """
 
 from collections.abc import Sequence
@@ -71,18 +71,21 @@ class Prefilled:
     """Read in each layer."""
 
 
-def prefill(decoder: Any, embeds: Any, visual: Any, dropping: Dropping) -> Prefilled:
+def prefill(decoder: Any, embeds: Any, visual: Any, dropping: Dropping, *, positions: Any = None, planes: Sequence[Any] = ()) -> Prefilled:
     """Read a prompt with a schedule.
 
     Args:
-        decoder: the text model of a transformers checkpoint whose attention is Llama's (rotary positions in one dimension).
+        decoder: the text model of a transformers checkpoint whose attention is Llama's, Qwen2.5-VL's or Qwen3-VL's.
         embeds: (1, n, D). visual: (n,) bool, which of them are visual tokens.
+        positions: (n,) or (3, n); in a line where none are given.
+        planes: P of (V, D), added to the visual tokens that are left after each of the first P layers.
     """
     import torch
     from transformers import DynamicCache
 
     cache, hidden, first = DynamicCache(config=decoder.config), embeds, int(visual.sum())
-    positions = torch.arange(embeds.shape[1], device=embeds.device)
+    positions = torch.arange(embeds.shape[1], device=embeds.device) if positions is None else positions
+    after = int(positions[..., -1].max()) + 1
     stages = dropping.layers(len(decoder.layers)) if first >= dropping.min_visual else {}
     raters = _raters(embeds[0], visual, dropping.raters)
     tokens = []
@@ -95,10 +98,13 @@ def prefill(decoder: Any, embeds: Any, visual: Any, dropping: Dropping) -> Prefi
                 scores = attention_of(layer, hidden, angles, raters.nonzero()[:, 0]).mean((0, 1))
                 stay = _staying(scores, visual, keep)
                 hidden = _merged(hidden, visual, stay) if dropping.merges and keep else hidden
-                hidden, positions, visual, raters = hidden[:, stay], positions[stay], visual[stay], raters[stay]
+                planes = [plane[torch.isin(visual.nonzero()[:, 0], stay)] for plane in planes]
+                hidden, positions, visual, raters = hidden[:, stay], positions[..., stay], visual[stay], raters[stay]
         hidden = _through(decoder, layer, hidden, positions, cache)
+        if number < len(planes):
+            hidden = hidden.index_add(1, visual.nonzero()[:, 0], planes[number][None])
         tokens.append(hidden.shape[1])
-    return Prefilled(decoder.norm(hidden[:, -1:]), cache, embeds.shape[1], tokens)
+    return Prefilled(decoder.norm(hidden[:, -1:]), cache, after, tokens)
 
 
 def step(decoder: Any, embed: Any, read: Prefilled) -> Any:
@@ -118,9 +124,8 @@ def attention_of(layer: Any, hidden: Any, angles: tuple[Any, Any], rows: Any) ->
     from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
     attention, normed = layer.self_attn, layer.input_layernorm(hidden)
-    heads = (-1, attention.head_dim)
-    keys = attention.k_proj(normed)[0].unflatten(-1, heads).transpose(0, 1)[None]
-    queries = attention.q_proj(normed[:, rows])[0].unflatten(-1, heads).transpose(0, 1)[None]
+    keys = _heads(attention, attention.k_proj(normed), "k_norm")
+    queries = _heads(attention, attention.q_proj(normed[:, rows]), "q_norm")
     cos, sin = angles
     _, keys = apply_rotary_pos_emb(keys, keys, cos, sin)
     queries, _ = apply_rotary_pos_emb(queries, queries, cos[:, rows], sin[:, rows])
@@ -130,6 +135,12 @@ def attention_of(layer: Any, hidden: Any, angles: tuple[Any, Any], rows: Any) ->
     return logits.float().masked_fill(later, float("-inf")).softmax(-1)
 
 
+def _heads(attention: Any, projected: Any, norm: str) -> Any:
+    """(1, n, H * d) to (1, H, n, d), each head normal where the family makes it so (Qwen3)."""
+    split = projected.unflatten(-1, (-1, attention.head_dim))
+    return (getattr(attention, norm)(split) if hasattr(attention, norm) else split).transpose(1, 2)
+
+
 def _through(decoder: Any, layer: Any, hidden: Any, positions: Any, cache: Any) -> Any:
     """One layer. Without a mask its attention is causal by order, whatever is left of the prompt."""
     import torch
@@ -137,14 +148,12 @@ def _through(decoder: Any, layer: Any, hidden: Any, positions: Any, cache: Any) 
     mask, count = None, hidden.shape[1]
     if decoder.config._attn_implementation == "eager" and count > 1:  # eager attention masks nothing by itself
         mask = torch.full((count, count), torch.finfo(hidden.dtype).min, device=hidden.device).triu(1)[None, None]
-    angles = _angles(decoder, hidden, positions)
-    return layer(
-        hidden, attention_mask=mask, position_ids=positions[None], past_key_values=cache, use_cache=True, position_embeddings=angles
-    )
+    angles, line = _angles(decoder, hidden, positions), positions[None] if positions.ndim == 1 else None
+    return layer(hidden, attention_mask=mask, position_ids=line, past_key_values=cache, use_cache=True, position_embeddings=angles)
 
 
 def _angles(decoder: Any, hidden: Any, positions: Any) -> tuple[Any, Any]:
-    cos, sin = decoder.rotary_emb(hidden, positions[None])
+    cos, sin = decoder.rotary_emb(hidden, positions[None] if positions.ndim == 1 else positions[:, None])
     return cos, sin
 
 
