@@ -119,17 +119,29 @@ def alike_runs(embeds: AnyArray, weights_s: AnyArray, count: int) -> list[slice]
 
 def _fit(carriers: Sequence[Carrier], tokens_each: int, max_tokens: int) -> list[Carrier]:
     """At most max_tokens in all, tokens_each in one: fused in time while tokens still share a grid, then inside."""
-    if max_tokens < 1:
-        raise ValueError(f"max_tokens must be at least 1, got {max_tokens}")
+    check_budget(max_tokens)
     if not carriers:
         return []
     each = min(tokens_each, max_tokens, max(len(carrier.tokens) for carrier in carriers))
-    count = min(len(carriers), max_tokens // each)
+    return [shrunk(carrier, each) for carrier in fused(carriers, max_tokens // each)]
+
+
+def check_budget(max_tokens: int) -> None:
+    """Raises ValueError where not even one token may stay."""
+    if max_tokens < 1:
+        raise ValueError(f"max_tokens must be at least 1, got {max_tokens}")
+
+
+def fused(carriers: Sequence[Carrier], at_most: int) -> list[Carrier]:
+    """At most so many carriers: the most alike neighbours in time joined."""
+    if len(carriers) <= at_most:
+        return list(carriers)
     embeds, weights_s = np.stack([c.embed for c in carriers]), np.array([c.weight_s for c in carriers])
-    return [_shrunk(join(carriers[run]), each) for run in alike_runs(embeds, weights_s, count)]
+    return [join(carriers[run]) for run in alike_runs(embeds, weights_s, at_most)]
 
 
-def _shrunk(carrier: Carrier, keep: int) -> Carrier:
+def shrunk(carrier: Carrier, keep: int) -> Carrier:
+    """The same carrier in at most so many tokens: merged by ToMe, nested ones cut."""
     if len(carrier.tokens) <= keep or carrier.is_nested:
         return detailed(carrier, keep)
     tokens, _ = tome(carrier.tokens[None], keep)

@@ -1,58 +1,68 @@
-"""Mergers by name: what `index.merger` takes. A new way to shorten a frame is one function in memory/tokens and one line here."""
+"""Mergers by name: what `index.merger` takes. A new way to shorten a frame or a segment is one function in
+memory/tokens and one line here."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from difflib import get_close_matches
 
 import numpy as np
 
-from footage import Carrier, ConfigError
-from footage.arrays import AnyArray
-from footage.carriers import detailed, pooled
+from footage import ConfigError
+from footage.arrays import AnyArray, halved, is_square_grid
+from footage.coverage import mmtok
+from footage.nested import nested
 from footage.protocols import Merger
 from memory.merge import KeepAll, MeanMerger, ToMeMerger
-from memory.per_frame import PerFrame, Shorter
-from memory.tokens.coverage import farthest_first, least_alike, mmtok
+from memory.over_time import OverTime
+from memory.per_frame import Operator, PerFrame, Shorter
+from memory.slots import Slots
+from memory.tokens.complexity import dymu
+from memory.tokens.coverage import farthest_first, least_alike
 from memory.tokens.density import dpc_knn
+from memory.tokens.dominant import visionzip
+from memory.tokens.fastvid import fastvid
+from memory.tokens.holitom import holitom
 from memory.tokens.matching import halving, pitome
+from memory.tokens.news import dtd, evs, pvc
+from memory.tokens.reduced import Chosen, taken
+from memory.tokens.thumbnail import ts_llava
+from memory.tokens.unique import vidcom2
 
-Operator = Callable[[AnyArray, int], AnyArray]
-"""(K, D) tokens of a frame and how many to keep, to (k, D) in the picture's order."""
+
+def _pooled(tokens: AnyArray, keep: int) -> AnyArray:
+    """The finest level of the grid that fits; what is no grid stays."""
+    while tokens.shape[1] > keep and is_square_grid(tokens.shape[1]):
+        tokens = halved(tokens)
+    return tokens
 
 
 def _evenly(tokens: AnyArray, keep: int) -> AnyArray:
-    return tokens[np.linspace(0, len(tokens) - 1, keep).round().astype(int)]
+    return tokens[:, np.linspace(0, tokens.shape[1] - 1, keep).round().astype(int)]
+
+
+def _vidcom2(tokens_TND: AnyArray, budget: int, times_s: AnyArray) -> Chosen:
+    return Chosen.where(vidcom2(tokens_TND, budget / tokens_TND[..., 0].size), tokens_TND)
 
 
 OPERATORS: dict[str, Operator] = {
+    "pool": _pooled,
     "pitome": lambda tokens, keep: pitome(tokens, keep).tokens,
     "aim": lambda tokens, keep: halving(tokens, keep).tokens,
     "dpc-knn": lambda tokens, keep: dpc_knn(tokens, keep).tokens,
-    "divprune": lambda tokens, keep: tokens[np.sort(farthest_first(tokens, keep))],
-    "todre": lambda tokens, keep: tokens[np.sort(least_alike(tokens, keep))],
-    "mmtok": lambda tokens, keep: tokens[mmtok(tokens, keep)],
+    "divprune": lambda tokens, keep: taken(tokens, np.sort(farthest_first(tokens, keep))),
+    "todre": lambda tokens, keep: taken(tokens, np.sort(least_alike(tokens, keep))),
+    "mmtok": lambda tokens, keep: taken(tokens, mmtok(tokens, keep)),
+    "visionzip": visionzip,
     "strided": _evenly,
 }
 """Every one knows no question; "strided" is what they are held against."""
 
-
-def shortened_by(operator: Operator) -> Shorter:
-    """An operator on tokens as one on carriers."""
-
-    def shorter(carrier: Carrier, at_most: int) -> Carrier:
-        if len(carrier.tokens) <= at_most:
-            return carrier
-        return replace(carrier, tokens=operator(carrier.tokens.astype(np.float32), at_most).astype(np.float16), is_nested=False)
-
-    return shorter
-
-
-SHORTER: dict[str, Shorter] = {
-    "details": detailed, "pool": pooled, **{name: shortened_by(operator) for name, operator in OPERATORS.items()}
+OVER_TIME = {
+    "evs": OverTime("evs", evs), "dtd": OverTime("dtd", dtd), "pvc": OverTime("pvc", pvc),
+    "vidcom2": OverTime("vidcom2", _vidcom2), "dymu": OverTime("dymu", dymu), "ts-llava": OverTime("ts-llava", ts_llava),
+    "holitom": OverTime("holitom", holitom, each=2), "fastvid": OverTime("fastvid", fastvid, each=2),
 }  # fmt: skip
-MERGERS: dict[str, Merger] = {
-    "keep": KeepAll(), "mean": MeanMerger(), "tome": ToMeMerger(), **{name: PerFrame(name, shorter) for name, shorter in SHORTER.items()}
-}  # fmt: skip
+PER_FRAME = {"details": PerFrame("details", nested, nests=True), **{name: PerFrame(name, made) for name, made in OPERATORS.items()}}
+SHORTER: dict[str, Shorter] = {name: made.shorter for name, made in PER_FRAME.items()}
+MERGERS: dict[str, Merger] = {"keep": KeepAll(), "mean": MeanMerger(), "tome": ToMeMerger(), "slots": Slots(), **PER_FRAME, **OVER_TIME}
 
 
 def merger(name: str) -> Merger:

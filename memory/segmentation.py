@@ -1,4 +1,4 @@
-"""Where one scene ends and the next begins, from features alone: an online cutter, and HoliTom's optimal segments.
+"""Where one scene ends and the next begins, from features alone: an online cutter, FastVID's rule, and HoliTom's optimal segments.
 
 "HoliTom: Holistic Token Merging for Fast Video Large Language Models" (2025). The cutter joins the rule of "FastVID: Dynamic Density
 Pruning for Fast Video Large Language Models" (2025; hard cuts at once) with that of "StreamForest: Efficient Online Video Understanding
@@ -7,19 +7,29 @@ with Persistent Event Memory" (2025; soft ones at the least likeness of a window
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
 from footage.arrays import AnyArray, Bools
-from memory.tokens.change import otsu
+from memory.tokens.change import likeness, otsu
 from memory.tokens.reduced import unit
 
 
 def static(tokens_TND: AnyArray, threshold: float = 0.8) -> Bools:
     """(T - 1, N) patches that stay from frame t to t + 1: cosine above the threshold."""
-    vectors = unit(tokens_TND)
-    stays: Bools = (vectors[1:] * vectors[:-1]).sum(-1) > threshold
+    stays: Bools = likeness(tokens_TND) > threshold
     return stays
+
+
+def transitions(features: AnyArray, *, least: int = 8, threshold: float = 0.9, same: float = 0.95) -> list[slice]:
+    """FastVID's rule for (T, D) features at hand: cut at the least - 1 least likenesses and at all below threshold, never above same."""
+    vectors = unit(features)
+    alike = np.round((vectors[1:] * vectors[:-1]).sum(-1), 6)
+    cuts = alike < threshold
+    cuts[np.argsort(alike, kind="stable")[: least - 1]] = True
+    edges = [0, *(np.flatnonzero(cuts & (alike <= same)) + 1).tolist(), len(features)]
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 def optimal_segments(stays: Bools, window: int = 128) -> list[slice]:

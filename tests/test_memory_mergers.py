@@ -17,7 +17,9 @@ def test_every_merger_keeps_the_contract(name: str) -> None:
 def test_a_wrong_name_lists_the_known_ones() -> None:
     assert merger("pool") is MERGERS["pool"]
     with pytest.raises(
-        ConfigError, match="known: aim, details, divprune, dpc-knn, keep, mean, mmtok, pitome, pool, strided, todre, tome"
+        ConfigError,
+        match="known: aim, details, divprune, dpc-knn, dtd, dymu, evs, fastvid, holitom, keep, mean, mmtok, pitome, pool, pvc, slots, "
+        "strided, todre, tome, ts-llava, vidcom2, visionzip",
     ) as caught:
         merger("dpcknn")
     assert caught.value.hint == "did you mean dpc-knn?"

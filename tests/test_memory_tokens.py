@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from footage.arrays import AnyArray
-from memory.segmentation import OnlineCutter, optimal_segments, saved, scenes, static
+from footage.coverage import covering, mmtok
+from memory.segmentation import OnlineCutter, optimal_segments, saved, scenes, static, transitions
 from memory.tokens.change import dtd, evs, otsu
-from memory.tokens.coverage import covering, farthest_first, least_alike, mmtok
+from memory.tokens.coverage import farthest_first, least_alike
 from memory.tokens.density import dpc_knn
 from memory.tokens.matching import halving, pitome
 from memory.tokens.reduced import Reduced, kept, unit
@@ -52,6 +53,18 @@ def test_all_is_kept_when_there_is_room_and_nothing_is_refused(reduce: Callable[
     np.testing.assert_allclose(reduce(tokens, 99).tokens, tokens, atol=1e-6)
     with pytest.raises(ValueError, match="at least one token"):
         reduce(tokens, 0)
+
+
+@pytest.mark.parametrize("reduce", [pitome, halving])
+def test_rounds_at_once_are_rounds_one_after_the_other_and_sizes_weigh(reduce: Callable[..., Reduced]) -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        tokens, sizes = rng.normal(size=(16, 3)), rng.integers(1, 30, 16)
+        first = reduce(tokens, 12 if reduce is pitome else 8, sizes=sizes)  # exactly one round
+        second, both = reduce(first.tokens, 5, sizes=first.sizes), reduce(tokens, 5, sizes=sizes)
+        np.testing.assert_allclose(both.tokens, second.tokens, atol=1e-5)
+        np.testing.assert_array_equal(both.sizes, second.sizes)
+        assert both.sizes.sum() == sizes.sum()
 
 
 def test_pitome_merges_the_crowd_and_spares_what_is_alone() -> None:
@@ -174,6 +187,25 @@ def test_segments_save_as_much_as_any_cutting_could(seed: int) -> None:
     assert [s.start for s in found] == [0, *[s.stop for s in found[:-1]]]
     assert found[-1].stop == frames
     assert all(s.stop - s.start <= 3 for s in optimal_segments(stays, window=3))
+
+
+def test_fastvids_rule_cuts_below_a_likeness_and_some_above_it() -> None:
+    turn = np.arccos([0.96, 0.94, 0.93, 0.94, 0.5, 0.99, 0.91])
+    angles = np.cumsum([0.0, *turn])
+    features = np.stack([np.cos(angles), np.sin(angles)], 1)
+    assert [s.start for s in transitions(features, least=1)] == [0, 5]
+    assert [s.start for s in transitions(features, least=4)] == [0, 3, 5, 7]
+    assert [s.start for s in transitions(features, least=99)] == [0, 2, 3, 4, 5, 7]  # never above 0.95
+    assert transitions(features[:1]) == [slice(0, 1)]
+
+
+@given(st.lists(st.tuples(st.floats(0, 50), st.integers(0, 9)), min_size=1, max_size=20), st.integers(0, 1), st.data())
+def test_sharing_out_keeps_to_the_most_of_each(parts: list[tuple[float, int]], fewest: int, data: st.DataObject) -> None:
+    wish, most = np.array([w for w, _ in parts]), np.array([m for _, m in parts])
+    total = data.draw(st.integers(int(np.minimum(most, fewest).sum()), int(most.sum())))
+    counts = np.array(shared_out(wish, total, most, fewest=fewest))
+    assert counts.sum() == total
+    assert np.all((np.minimum(most, fewest) <= counts) & (counts <= most))
 
 
 def test_cuts_are_found_at_once_and_every_frame_lies_in_one_scene() -> None:

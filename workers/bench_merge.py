@@ -11,7 +11,7 @@ from footage.arrays import AnyArray
 from footage.carriers import Carrier
 from footage.questions import Question
 from footage.timespan import TimeSpan
-from memory.mergers import SHORTER
+from memory.mergers import MERGERS, SHORTER
 from memory.tokens.reduced import unit
 from workers.eval_marks import mark
 from workers.eval_methods import Examined, given
@@ -88,14 +88,15 @@ def lost(tokens: AnyArray, kept: AnyArray) -> float:
     return float(1 - (unit(tokens) @ unit(kept).T).max(1).min())
 
 
-def hour_s(name: str, frames: int = 30, *, tokens: int = 196, width: int = 1152, keep: int = 16) -> float:
-    """Seconds that 3,600 frames take, from as many as `frames` of random tokens."""
-    made = np.random.default_rng(0).normal(size=(frames, tokens, width)).astype(np.float16)
-    span, embed = TimeSpan(0.0, 1.0), np.ones(1, np.float32)
-    carriers = [Carrier("", (span,), 0.5, 1.0, frame, embed) for frame in made]
+def hour_s(name: str, frames: int = 60, *, tokens: int = 196, width: int = 1152, keep: int = 16) -> float:
+    """Seconds that an hour at 1 fps takes, in segments of so many frames, one of which is timed: random tokens, half of them still."""
+    rng = np.random.default_rng(0)
+    made = rng.normal(size=(frames, tokens, width)).astype(np.float16)
+    made[:, : tokens // 2] = made[0, : tokens // 2]
+    embeds = rng.normal(size=(frames, 8)).astype(np.float32)
+    carriers = [Carrier("", (TimeSpan(t, t + 1.0),), t + 0.5, 1.0, made[t], embeds[t]) for t in range(frames)]
     begun = time.perf_counter()
-    for carrier in carriers:
-        SHORTER[name](carrier, keep)
+    MERGERS[name].merge(carriers, max_tokens=keep * frames)
     return 3600 * (time.perf_counter() - begun) / frames
 
 

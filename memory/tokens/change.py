@@ -7,7 +7,18 @@
 import numpy as np
 
 from footage.arrays import AnyArray, Bools
+from footage.nested import FRAMES_AT_ONCE
 from memory.tokens.reduced import unit
+
+
+def likeness(tokens_TND: AnyArray) -> AnyArray:
+    """(T - 1, N) cosine with the token of the same place in the frame before."""
+    T, N = tokens_TND.shape[:2]
+    made = np.empty((max(T - 1, 0), N), np.float32)
+    for at in range(0, len(made), FRAMES_AT_ONCE):
+        vectors = unit(tokens_TND[at : at + FRAMES_AT_ONCE + 1])
+        made[at : at + FRAMES_AT_ONCE] = (vectors[1:] * vectors[:-1]).sum(-1)
+    return made
 
 
 def evs(tokens_TND: AnyArray, share: float) -> Bools:
@@ -15,9 +26,8 @@ def evs(tokens_TND: AnyArray, share: float) -> Bools:
     if not 0 < share <= 1:
         raise ValueError(f"share must lie in (0, 1], got {share}")
     T, N, _ = tokens_TND.shape
-    vectors = unit(tokens_TND)
     change = np.full((T, N), np.inf)
-    change[1:] = 1 - (vectors[1:] * vectors[:-1]).sum(-1)
+    change[1:] = 1 - likeness(tokens_TND)
     keep = np.zeros(T * N, bool)
     keep[np.argsort(-np.round(change.ravel(), 6), kind="stable")[: max(N, round(share * T * N))]] = True
     return keep.reshape(T, N)
@@ -29,20 +39,27 @@ def dtd(tokens_TND: AnyArray, threshold: float | None, *, times_s: AnyArray | No
     Ours: held against what was kept last and not against the frame before, so that slow drift is noticed, and refreshed after refresh_s.
     threshold: None takes Otsu's of the changes from frame to frame.
     """
-    vectors = unit(tokens_TND)
-    T, N = vectors.shape[:2]
-    times_s = np.arange(T, dtype=float) if times_s is None else times_s
     if threshold is None:
-        threshold = otsu((vectors[1:] * vectors[:-1]).sum(-1).ravel()) if T > 1 else 1.0
-    keep = np.zeros((T, N), bool)
+        threshold = otsu(likeness(tokens_TND).ravel()) if len(tokens_TND) > 1 else 1.0
+    return innovation(tokens_TND, threshold, times_s=times_s, refresh_s=refresh_s)[0]
+
+
+def innovation(
+    tokens_TND: AnyArray, threshold: float, *, times_s: AnyArray | None = None, refresh_s: float = np.inf
+) -> tuple[Bools, AnyArray]:
+    """What dtd keeps, and (T, N) how unlike the patch kept last each is (1 - cosine; infinite in the first frame)."""
+    T, N = tokens_TND.shape[:2]
+    times_s = np.arange(T, dtype=float) if times_s is None else times_s
+    keep, change = np.ones((T, N), bool), np.full((T, N), np.inf)
     if T == 0:
-        return keep
-    keep[0] = True
-    last, since_s = vectors[0].copy(), np.full(N, times_s[0])
+        return keep, change
+    last, since_s = unit(tokens_TND[0]), np.full(N, times_s[0])
     for t in range(1, T):
-        keep[t] = ((vectors[t] * last).sum(-1) < threshold) | (times_s[t] - since_s >= refresh_s)
-        last[keep[t]], since_s[keep[t]] = vectors[t][keep[t]], times_s[t]
-    return keep
+        now = unit(tokens_TND[t])
+        cosine = (now * last).sum(-1)
+        keep[t], change[t] = (cosine < threshold) | (times_s[t] - since_s >= refresh_s), 1 - cosine
+        last[keep[t]], since_s[keep[t]] = now[keep[t]], times_s[t]
+    return keep, change
 
 
 def otsu(values: AnyArray, bins: int = 64) -> float:
