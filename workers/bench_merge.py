@@ -11,16 +11,19 @@ from footage.arrays import AnyArray
 from footage.carriers import Carrier
 from footage.questions import Question
 from footage.timespan import TimeSpan
-from memory.mergers import MERGERS, SHORTER
+from memory.mergers import MERGERS
 from memory.tokens.reduced import unit
 from workers.eval_marks import mark
-from workers.eval_methods import Examined, given
+from workers.eval_methods import Examined, given, merged_by
 from workers.eval_report import Report
 from workers.eval_stats import Interval, bootstrap, paired
 from workers.eval_world import WorldRun, filmed
 
 KEEPS = (32, 16, 8, 4, 1)
 ALL = 64
+NAMES = tuple(name for name in MERGERS if name != "keep")
+RUN = 8
+"""Frames that follow each other, whose tokens are reconstructed together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,7 @@ class MergeRun:
     ours: str = "details"
 
 
-def run_merge(
-    run: MergeRun, names: Sequence[str] = tuple(SHORTER), keeps: Sequence[int] = KEEPS, *, examined: Sequence[Examined] = ()
-) -> Report:
+def run_merge(run: MergeRun, names: Sequence[str] = NAMES, keeps: Sequence[int] = KEEPS, *, examined: Sequence[Examined] = ()) -> Report:
     """nano's accuracy with the right frames given, reconstruction error, time and bytes a frame, by method and tokens.
 
     examined: films at hand; by default those of run.world.
@@ -46,7 +47,7 @@ def run_merge(
     for one in examined:
         for question in one.film.questions:
             for name, keep in [("all tokens", ALL), *((name, keep) for name in names for keep in keeps)]:
-                method = given(keep, SHORTER[name]) if name in SHORTER else given(keep)
+                method = given(keep, merged_by(MERGERS[name])) if name in MERGERS else given(keep)
                 made = mark(question, name, method(one, Question(question.text), question.spans))
                 rows.append({"world": one.film.path.stem, "id": question.id, "kind": question.kind, "method": name, "tokens": keep,
                              "right": made.right, "prefill_macs": made.cost.prefill_macs})  # fmt: skip
@@ -66,8 +67,8 @@ def run_merge(
         {"tokens a frame": keep, "of the right answers": f"{np.mean(_values(rows, run.ours, keep)) / np.mean(whole):.1%}",
          "of the prefill": f"{macs[keep] / full:.1%}", "bytes a frame": keep * 2 * _width(examined)} for keep in keeps
     ])  # fmt: skip
-    frames = _some(examined, run.frames)
-    report.table("what is lost of a frame, and what it takes", [_measured(name, frames, keeps) for name in names])
+    runs = _some(examined, run.frames)
+    report.table("what is lost of a frame, and what it takes", [_measured(name, runs, keeps) for name in names])
     report.table("an hour at 1 fps, frames of 196 tokens of width 1152 to 16", [
         {"method": name, "seconds an hour": round(hour_s(name), 1)} for name in names
     ])  # fmt: skip
@@ -100,23 +101,27 @@ def hour_s(name: str, frames: int = 60, *, tokens: int = 196, width: int = 1152,
     return 3600 * (time.perf_counter() - begun) / frames
 
 
-def _measured(name: str, frames: Sequence[Carrier], keeps: Sequence[int]) -> dict[str, Any]:
+def _measured(name: str, runs: Sequence[Sequence[Carrier]], keeps: Sequence[int]) -> dict[str, Any]:
     """Error by tokens kept, and the time that all of these frames took at the middle of them."""
-    shorter, timed = SHORTER[name], keeps[len(keeps) // 2]
-    errors = {keep: np.mean([lost(c.tokens, shorter(c, keep).tokens) for c in frames]) for keep in keeps}
-    begun = time.perf_counter()
-    for carrier in frames:
-        shorter(carrier, timed)
-    spent_s = time.perf_counter() - begun
+    made, spent_s = {}, 0.0
+    for keep in keeps:
+        begun = time.perf_counter()
+        made[keep] = [np.concatenate([c.tokens for c in MERGERS[name].merge(run, max_tokens=keep * len(run))]) for run in runs]
+        spent_s = time.perf_counter() - begun if keep == keeps[len(keeps) // 2] else spent_s
+    errors = {keep: np.mean([lost(c.tokens, kept) for run, kept in zip(runs, made[keep], strict=True) for c in run]) for keep in keeps}
+    count, timed = sum(len(run) for run in runs), keeps[len(keeps) // 2]
     return {"method": name, **{f"error, {keep} tokens": f"{error:.4f}" for keep, error in errors.items()},
-            f"ms a frame, {timed} tokens": round(1000 * spent_s / len(frames), 2)}  # fmt: skip
+            f"ms a frame, {timed} tokens": round(1000 * spent_s / count, 2)}  # fmt: skip
 
 
-def _some(examined: Sequence[Examined], count: int) -> list[Carrier]:
-    """Evenly over all films."""
-    each = max(1, count // len(examined))
-    views = [(one, len(one.library.memory.view([one.film.recording_id]))) for one in examined]
-    return [c for one, rows in views for c in one.carriers(np.linspace(0, rows - 1, min(each, rows)).round().astype(int).tolist())]
+def _some(examined: Sequence[Examined], count: int) -> list[list[Carrier]]:
+    """Runs of frames that follow each other, evenly over all films."""
+    each, runs = max(1, count // RUN // len(examined)), []
+    for one in examined:
+        rows = len(one.library.memory.view([one.film.recording_id]))
+        starts = np.linspace(0, max(0, rows - RUN), min(each, max(1, rows // RUN))).round().astype(int).tolist()
+        runs += [one.carriers(list(range(start, min(rows, start + RUN)))) for start in starts]
+    return runs
 
 
 def _width(examined: Sequence[Examined]) -> int:

@@ -10,12 +10,11 @@ import numpy as np
 
 from footage.carriers import Carrier, MemoryView, detailed
 from footage.costs import Meter
-from footage.protocols import Answerer
+from footage.protocols import Answerer, Merger
 from footage.questions import Answer, Budget, Evidence, Moment, Plan, Question
 from footage.recordings import TextRow
 from footage.timespan import TimeSpan
 from frame_select.registry import selector
-from memory.per_frame import Shorter
 from qa.answerers.moments import MomentsAnswerer
 from qa.answerers.prompt import NOT_THERE
 from qa.ask import Memory, Scope, ask, cited, rows_of
@@ -77,7 +76,22 @@ def last(count: int) -> Method:
     return method
 
 
-def given(level: int = 64, shorter: Shorter = detailed) -> Method:
+Fewer = Callable[[Sequence[Carrier], int], Sequence[Carrier]]
+"""(carriers of a moment, tokens a frame) to what is shown of it."""
+
+
+def each(shorter: Callable[[Carrier, int], Carrier]) -> Fewer:
+    return lambda carriers, level: [shorter(carrier, level) for carrier in carriers]
+
+
+def merged_by(merger: Merger) -> Fewer:
+    return lambda carriers, level: merger.merge(carriers, max_tokens=level * max(1, len(carriers)))
+
+
+DETAILS = each(detailed)
+
+
+def given(level: int = 64, fewer: Fewer = DETAILS) -> Method:
     """The right frames handed over, in so many tokens each: what the model could do if nothing were ever missed.
 
     A question without an answer gets what footage itself would find for it.
@@ -86,7 +100,7 @@ def given(level: int = 64, shorter: Shorter = detailed) -> Method:
     def method(examined: Examined, question: Question, truth: Sequence[tuple[float, float]]) -> Answer:
         spans = [TimeSpan(a, b) for a, b in truth]
         spans = spans or [m.span for m in examined.library.search(question.text, recording=examined.film.recording_id, limit=2)]
-        evidence = [_evidence(examined, span, examined.rows_in(span), level, shorter) for span in spans]
+        evidence = [_evidence(examined, span, examined.rows_in(span), level, fewer) for span in spans]
         return _answered(examined.library.answerer, question, [e for e in evidence if e.shown])
 
     return method
@@ -163,8 +177,8 @@ def _frames_at(examined: Examined, question: Question, times: Sequence[float]) -
     return _answered(examined.library.answerer, question, evidence)
 
 
-def _evidence(examined: Examined, span: TimeSpan, rows: Sequence[int], level: int, shorter: Shorter = detailed) -> Evidence:
-    shown = tuple(shorter(carrier, level) for carrier in examined.carriers(rows))
+def _evidence(examined: Examined, span: TimeSpan, rows: Sequence[int], level: int, fewer: Fewer = DETAILS) -> Evidence:
+    shown = tuple(fewer(examined.carriers(rows), level))
     content = (
         shown[0] if shown else Carrier("", (span,), span.start_s, span.duration_s, np.zeros((1, 1), np.float16), np.zeros(1, np.float32))
     )

@@ -13,7 +13,7 @@ from nano.phrases import Q_KINDS
 from nano.world import WorldConfig, WorldQuestion
 from workers.eval_films import film, open_nano
 from workers.eval_marks import Marked, mark
-from workers.eval_methods import Examined, Method, cut_out, given, last, ours, planned, retrieval_only, uniform
+from workers.eval_methods import Examined, Method, cut_out, each, given, last, ours, planned, retrieval_only, uniform
 from workers.eval_report import Report
 from workers.eval_stats import Interval, bootstrap
 
@@ -45,7 +45,7 @@ def run_world(run: WorldRun) -> Report:
     """Accuracy by kind: footage end to end, the right frames given at each level, and the baselines."""
     methods: dict[str, Method] = {
         "footage": ours, **{f"given, {level} tokens": given(level) for level in LEVELS},
-        **{f"given, {level} pooled": given(level, pooled) for level in POOLED}, "footage, 4 tokens": planned(4),
+        **{f"given, {level} pooled": given(level, each(pooled)) for level in POOLED}, "footage, 4 tokens": planned(4),
         "uniform 8 frames": uniform(8), "last 8 frames": last(8), "retrieval only": retrieval_only,
     }  # fmt: skip
     report = Report("eval world", asdict(run))
