@@ -34,6 +34,11 @@ def nested(tokens: AnyArray, keep: int) -> AnyArray:
     return made.reshape(*wide.shape[:-2], *made.shape[1:])
 
 
+def nested_macs(tokens: int, keep: int, width: int) -> int:
+    """Multiply-accumulates of nested() on a frame: all tokens against the plain mean and each one taken, and their mean."""
+    return (keep + 2) * tokens * width
+
+
 def _nested(flat: AnyArray, keep: int) -> AnyArray:
     """(B, K, D) to (B, keep, D)."""
     order, novelty = _farthest_first(flat, keep - 1)

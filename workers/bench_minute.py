@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from footage.nested import nested_macs
 from footage.questions import Answer, Question
 from footage.timespan import TimeSpan
 from nano.world import WorldConfig
@@ -48,6 +49,7 @@ def run_minute(run: MinuteRun) -> Report:
     report = Report("bench minute", asdict(run))
     marks: list[Marked] = []
     frames: list[int] = []
+    kept: list[int] = []
     for films in _filmed(run):
         methods, every = _methods(films), films["whole"]
         for question in films["chosen"].film.questions:
@@ -55,16 +57,31 @@ def run_minute(run: MinuteRun) -> Report:
             if minute is None:
                 continue
             frames.append(len(every.rows_in(minute)))
+            kept.append(len(films["default"].rows_in(minute)))
             dated = replace(question, id=f"{every.film.path.stem}/{question.id}")
             marks += [mark(dated, name, read(Question(question.text), minute)) for name, read in methods.items()]
     names = list(dict.fromkeys(m.method for m in marks))
     report.rows = [row(m) for m in marks]
     report.table(f"{len(frames)} questions about a minute of {np.mean(frames):.0f} frames", [spent(marks, n, names[0]) for n in names])
+    report.table("what the compression itself costs", [_own_cost(films["default"], float(np.mean(kept)), marks, names)])
     whole, ours = ([m for m in marks if m.method == name] for name in (names[0], names[-1]))
     report.bar("share of the right answers that the defaults keep", sum(m.right for m in ours) / max(1, sum(m.right for m in whole)), 0.99)
     saved = 1 - sum(m.cost.prefill_macs for m in ours) / max(1.0, sum(m.cost.prefill_macs for m in whole))
     report.bar("share of the prefill that they save", saved, 0.93)
     return report
+
+
+def _own_cost(examined: Examined, kept: float, marks: Sequence[Marked], names: Sequence[str]) -> dict[str, str]:
+    """In multiply-accumulates: of the merger once for all questions, of the selector for each."""
+    [carrier] = examined.carriers([0])
+    level, width = carrier.tokens.shape
+    merging, choosing = kept * nested_macs(ALL, level, width), kept * len(carrier.embed)
+    first, last = (np.mean([m.cost.prefill_macs for m in marks if m.method == name]) for name in (names[0], names[-1]))
+    return {
+        "frames kept by the gate": f"{kept:.0f}", "merging them, once": f"{merging / 1e6:.1f} million MACs",
+        "choosing, a question": f"{choosing / 1e6:.4f} million",
+        "of the whole prefill, all in all": f"{(last + merging + choosing) / first:.1%}",
+    }  # fmt: skip
 
 
 def minute_of(examined: Examined, text: str, truth: Sequence[tuple[float, float]]) -> TimeSpan | None:
