@@ -12,6 +12,7 @@ import typer
 
 from footage.errors import ConfigError, FootageError
 from workers.cli_flags import (
+    CarriersFlag,
     EncoderFlag,
     FromFlag,
     JsonFlag,
@@ -48,6 +49,7 @@ def index(
         typer.Option("--keyframes", help="Look at key frames only: much faster, times late by up to their interval"),
     ] = False,
     encoder: EncoderFlag = None,
+    carriers: CarriersFlag = None,
     ocr: Annotated[str | None, typer.Option(help="Read text on the screen: auto, on, off [default: auto]", show_default=False)] = None,
     decoder: Annotated[str | None, typer.Option(help="pyav, pyav-sequential or decord [default: pyav]", show_default=False)] = None,
     jobs: Annotated[
@@ -60,7 +62,7 @@ def index(
 ) -> None:
     """Remember footage. Run it again at any time: what is there already is not made again."""
     _log(verbose)
-    lib = library_of(library, offline, index={"encoder": encoder, "ocr": ocr, "jobs": jobs},
+    lib = library_of(library, offline, index={"encoder": encoder, "carriers": carriers, "ocr": ocr, "jobs": jobs},
                    sampling={"fps": fps, "mode": "keyframes" if keyframes else None, "decoder": decoder})  # fmt: skip
     from workers.progress import reporter
 
@@ -79,12 +81,14 @@ def ask(
     start: FromFlag = None,
     end: ToFlag = None,
     model: Annotated[
-        str | None, typer.Option(help="none (moments only), template, nano, or a checkpoint [default: auto]", show_default=False)
+        str | None,
+        typer.Option(help="none (moments only), template, nano, openai:URL#NAME, or a checkpoint [default: auto]", show_default=False),
     ] = None,
     selector: Annotated[str | None, typer.Option(help="How frames are chosen: see docs/selection.md", show_default=False)] = None,
     budget: Annotated[int | None, typer.Option(help="Visual tokens to spend [default: 4096]", show_default=False)] = None,
     moments: Annotated[int | None, typer.Option(help="How many moments to cite [default: 5]", show_default=False)] = None,
     encoder: EncoderFlag = None,
+    carriers: CarriersFlag = None,
     offline: OfflineFlag = None,
     as_json: JsonFlag = False,
     verbose: VerboseFlag = False,
@@ -92,7 +96,7 @@ def ask(
     """Answer a question, with the moments that bear the answer out."""
     _log(verbose)
     asked = {"model": model, "selector": selector, "budget": budget, "moments": moments}
-    lib = library_of(library, offline, index={"encoder": encoder}, ask=asked)
+    lib = library_of(library, offline, index={"encoder": encoder, "carriers": carriers}, ask=asked)
     from workers.engine import answer_json
     from workers.progress import reporter
 
@@ -116,13 +120,14 @@ def search(
     end: ToFlag = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most moments to list")] = 10,
     encoder: EncoderFlag = None,
+    carriers: CarriersFlag = None,
     offline: OfflineFlag = None,
     as_json: JsonFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
     """List the moments that match words, or look like a picture, best first."""
     _log(verbose)
-    lib = library_of(library, offline, index={"encoder": encoder})
+    lib = library_of(library, offline, index={"encoder": encoder, "carriers": carriers})
     from workers.engine import moment_json
 
     if bool(text.strip()) == (image is not None):

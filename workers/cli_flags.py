@@ -14,6 +14,10 @@ LibraryFlag = Annotated[
     typer.Option("--library", "-l", help="Where recordings are remembered [default: ./.footage]", show_default=False),
 ]
 EncoderFlag = Annotated[str | None, typer.Option(help='"color", "nano", or an image-text checkpoint: folder or hub id', show_default=False)]
+CarriersFlag = Annotated[
+    str | None,
+    typer.Option(help="A video-language checkpoint: its tower makes the tokens that it reads when asked", show_default=False),
+]
 OfflineFlag = Annotated[bool | None, typer.Option("--offline", help="Never fetch anything", show_default=False)]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Machine-readable output, one object a line")]
 VerboseFlag = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, to stderr")]

@@ -19,6 +19,7 @@ from frame_select.registry import SELECTORS
 from ingest.file_source import SamplingConfig
 from ingest.ocr import OcrConfig
 from memory.mergers import MERGERS
+from qa.answerers.chat_server import DEFAULT_LIMITS, PREFIX, Endpoint
 from qa.answerers.dropping import PRESETS
 from qa.answerers.focusing import METHODS
 from qa.rerank import MOST
@@ -41,6 +42,13 @@ def _one_of(names: Iterable[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _sound_endpoint(model: str) -> str:
+    """The same name. Raises ConfigError where it names a server that nobody could find."""
+    if model.startswith(PREFIX):
+        Endpoint.parse(model)
+    return model
+
+
 class _Section(BaseModel):
     model_config = _STRICT
 
@@ -50,6 +58,9 @@ class IndexConfig(_Section):
 
     encoder: str = "color"
     """"color", "nano" (knows only its own drawn world), or a SigLIP, SigLIP2 or CLIP checkpoint: a local folder or a hub id."""
+    carriers: str = ""
+    """A video-language checkpoint (a local folder or a hub id) whose tower makes the tokens, for itself to read when it is asked; "":
+    `encoder` makes them. Found is in either case by `encoder`. See docs/models.md."""
     merger: Annotated[str, _one_of(MERGERS)] = "details"
     """How tokens are merged, see docs/compression.md."""
     tokens_per_carrier: Annotated[int, Field(ge=1)] = 16
@@ -70,9 +81,10 @@ class IndexConfig(_Section):
 class AskConfig(_Section):
     """Reading: what a question may spend and who answers."""
 
-    model: str = "auto"
-    """"none", "template", "nano", a SmolVLM checkpoint that names this library's encoder (a local folder or a hub id), or "auto": nano
-    for what nano's encoder wrote, template for the colour encoder, else none."""
+    model: Annotated[str, AfterValidator(_sound_endpoint)] = "auto"
+    """"none", "template", "nano", a checkpoint that reads this library's carriers (a local folder or a hub id), "openai:URL#NAME" for a
+    model of a server (docs/models.md), or "auto": the checkpoint of `index.carriers` where it wrote them, nano for what nano's encoder
+    wrote, template for the colour encoder, else none."""
     selector: Annotated[str, _one_of(SELECTORS)] = "peaks"
     """How frames are chosen, see docs/selection.md."""
     coverage: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -88,6 +100,8 @@ class AskConfig(_Section):
     moments: Annotated[int, Field(ge=1)] = 5
     rerank: Annotated[int, Field(ge=0, le=MOST)] = 0
     """So many moments are put into the order in which the model finds them helpful, before the best are kept; a pass of the model each."""
+    stall_s: Annotated[float, Field(gt=0)] = DEFAULT_LIMITS.stall_s
+    """Seconds without a word after which a server of `openai:` is given up."""
     ground: bool = True
     """Decode around the edges of what is cited, to give them to the frame."""
 

@@ -28,17 +28,18 @@ from qa.answerers.template import TemplateAnswerer
 from qa.answerers.vlm import VlmAnswerer
 from qa.ask import Scope, ask, search, search_image
 from qa.parse import parse
+from workers import known_encoders
 from workers.config import Settings, find_library, load_settings
 from workers.indexing import Done, Listener, Refused, index, processes
-from workers.models import NAMED, is_world, load_answerer
+from workers.models import NANO, checkpoint_of, is_served, is_world, load_answerer, served_answerer
+from workers.pictures import Pictures
 from workers.reading import Reading
 from workers.remember import Tools, open_source
+from workers.two_towers import TwoTowers, finder_of, refuse_strangers
 
 log = logging.getLogger(__name__)
 
 ANSWERS = "answers.jsonl"
-ENCODERS = "encoders.json"
-DEFAULT_ENCODER = "color"
 LOOKS_ALIKE = 0.6  # cosine of two pictures below which they do not look alike
 VIEWED_RECORDINGS = 32  # a question over a large library looks closely at this many recordings, chosen by the vector index
 
@@ -64,6 +65,7 @@ class Library:
         self._encoder: Encoder | None = None
         self._reader: LocalStore | None = None
         self._answers: Answerer | None = None
+        self._note = ""
 
     def __enter__(self) -> Self:
         return self
@@ -102,7 +104,7 @@ class Library:
         """The same, one result at a time as it is ready; an error is a result."""
         self.close()
         with LocalStore(self.directory) as store:
-            self._remember_encoder()
+            known_encoders.keep(self.directory, self.tools.encoder.id, known_encoders.Names.of(self.settings.index))
             yield from index(targets, store, self.settings, tools=self.tools, jobs=processes(jobs), listener=listener)
             RecallIndex.open(store, self.tools.generation, directory=store.index_directory)
 
@@ -196,7 +198,7 @@ class Library:
         except (OSError, UnidentifiedImageError) as error:
             raise ConfigError(f"{str(image)!r} is no picture that can be read ({error})", hint="give a .jpg or .png") from error
         zero = np.zeros(1)
-        [embed] = self.encoder.encode(Clip("query", pixels[None], zero, zero + 1, zero)).embeds
+        [embed] = finder_of(self.encoder).encode(Clip("query", pixels[None], zero, zero + 1, zero)).embeds
         scope = self.scope(recording, start, end)
         return search_image(embed, memory=self.memory, floor=LOOKS_ALIKE, scope=scope, limit=limit)
 
@@ -221,26 +223,11 @@ class Library:
     def encoder(self) -> Encoder:
         """The one that settings name; where they name none, the one that wrote this library."""
         if self._encoder is None:
-            names = self._encoder_names() if self.settings.index.encoder == DEFAULT_ENCODER else {}
             written = {self.store.encoder_id(g) for r in self.store.recordings() for g in self.store.generations(r.recording_id)}
-            others = sorted(names[e] for e in written if e in names)
-            wants_other = DEFAULT_ENCODER not in others and len(others) == 1
-            self._encoder = self.tools.like(others[0]) if wants_other else self.tools.encoder
+            found = known_encoders.chosen(self.directory, written, self.settings)
+            is_other = found is not None and found[1] != known_encoders.Names.of(self.settings.index)
+            self._encoder = self.tools.like(found[1], found[0]) if found and is_other else self.tools.encoder
         return self._encoder
-
-    def _encoder_names(self) -> dict[str, str]:
-        """Encoder id to the name or folder it was loaded by."""
-        path = self.directory / ENCODERS
-        names: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-        return names
-
-    def _remember_encoder(self) -> None:
-        name = self.settings.index.encoder
-        is_folder = name not in NAMED and Path(name).is_dir()  # a folder that happens to be called "nano" is not meant
-        names = self._encoder_names() | {self.tools.encoder.id: str(Path(name).resolve()) if is_folder else name}
-        half = self.directory / f".{ENCODERS}"
-        half.write_text(json.dumps(names, indent=1))
-        half.replace(self.directory / ENCODERS)
 
     def scope(self, recording: str, start: float | str | None, end: float | str | None) -> Scope:
         ids = (self.resolve(recording),) if recording else None
@@ -255,7 +242,7 @@ class Library:
     @property
     def memory(self) -> Reading:
         """The library as today's encoder can read it."""
-        return Reading(self.store, self.encoder.id, self.tools.generation, self._encoder_names())
+        return Reading(self.store, self.encoder.id, self.tools.generation, known_encoders.known(self.directory))
 
     def fetcher(self) -> Fetcher:
         """Pixels of anything whose file is still where it was."""
@@ -273,25 +260,26 @@ class Library:
         return self._answers
 
     def _load_answerer(self, model: str) -> Answerer:
-        sees, by_nano = self.encoder.id != "color@1", self.encoder.id.startswith(f"siglip-{TOWER.name}-")
+        encoder, sees = self.encoder, finder_of(self.encoder).id != "color@1"
+        if model == "auto" and isinstance(encoder, TwoTowers):
+            self._note = encoder.unread()
+            model = model if self._note else encoder.checkpoint
+        elif model == "auto" and encoder.id.startswith(f"siglip-{TOWER.name}-"):
+            model = NANO
         if model == "template" or (model == "auto" and not sees):
             return TemplateAnswerer(MomentsAnswerer(sees))
-        if model == "none" or (model == "auto" and not by_nano):
+        if model in ("none", "auto"):
             return MomentsAnswerer(sees)
-        answerer = load_answerer("nano" if model == "auto" else model, self.settings)
-        if answerer.reading.carriers != self.encoder.id:
-            wants = answerer.reading.carriers or "none that footage makes yet"
-            hint = "index with --encoder nano" if model == "nano" else "ask with --model none, template or nano"
-            raise ConfigError(
-                f"model {model!r} reads carriers of encoder {wants}; this library was written by {self.encoder.id}", hint=hint
-            )
-        return answerer
+        if is_served(model):
+            return served_answerer(model, self.settings, Pictures(self), MomentsAnswerer(sees))
+        refuse_strangers(model, checkpoint_of(model, self.settings), encoder)
+        return load_answerer(model, self.settings)
 
     def _warnings(self, scope: Scope) -> tuple[str, ...]:
-        """nano says so when it is asked about anything but its own world."""
+        """nano says so when it is asked about anything but its own world, "auto" where it finds no model for the carriers."""
         warning = self.answerer.reading.warning if isinstance(self.answerer, VlmAnswerer) else ""
         if not warning:
-            return ()
+            return (self._note,) if self._note else ()
         ids = scope.recording_ids or tuple(r.recording_id for r in self.store.recordings())
         strange = [i for i in ids if not any(is_world(Path(place)) for place in self.store.locations(i))]
         names = ", ".join(map(self.name_of, strange[:3])) + (" ..." if len(strange) > 3 else "")

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import nano
 from footage.checkpoints import fingerprint
+from footage.protocols import Answerer
 from memory.encoders.checkpoint import find_checkpoint, quiet, tail_name
 from memory.encoders.place import place
+from qa.answerers.chat_server import PREFIX, Endpoint, Limits
 from qa.answerers.dropping import preset
 from qa.answerers.focusing import focusing
+from qa.answerers.openai import Looks, OpenAIAnswerer
 from qa.answerers.vlm import VlmAnswerer
 from workers.config import Settings
 
@@ -22,6 +25,11 @@ def encoder_name(name: str) -> str:
     return str(nano.TOWER) if name == NANO else name
 
 
+def checkpoint_of(name: str, settings: Settings) -> Path:
+    """The folder of a model that answers. Raises ModelMissing: not here and not to be fetched."""
+    return nano.VLM if name == NANO else find_checkpoint(name, offline=settings.offline)
+
+
 def load_answerer(name: str, settings: Settings) -> VlmAnswerer:
     """A video-language model from nano's folder, a local folder or a hub id.
 
@@ -29,11 +37,22 @@ def load_answerer(name: str, settings: Settings) -> VlmAnswerer:
         ModelMissing, ModelError: see find_checkpoint and VlmAnswerer.load. ConfigError: no such schedule of dropping, no such focus.
     """
     dropping, focus = preset(settings.ask.drop), focusing(settings.ask.focus, settings.ask.focus_tokens)
-    folder = nano.VLM if name == NANO else find_checkpoint(name, offline=settings.offline)
+    folder = checkpoint_of(name, settings)
     where, dtype = place(settings.index.device, settings.index.dtype)
     with quiet():
         id = f"{tail_name(str(name), folder)}@{fingerprint(folder)}"
         return VlmAnswerer.load(folder, id=id, device=where, dtype=dtype, dropping=dropping, focusing=focus)
+
+
+def is_served(name: str) -> bool:
+    """The name of a model that a server holds."""
+    return name.startswith(PREFIX)
+
+
+def served_answerer(name: str, settings: Settings, looks: Looks, without_evidence: Answerer) -> OpenAIAnswerer:
+    """A model of a server, by openai:URL#NAME. Raises ConfigError: no such address, or no client library."""
+    limits = Limits(stall_s=settings.ask.stall_s)
+    return OpenAIAnswerer(Endpoint.parse(name), looks, limits=limits, without_evidence=without_evidence)
 
 
 def is_world(path: Path) -> bool:

@@ -8,6 +8,7 @@ from footage.errors import EncoderMismatch, NothingRecorded
 from footage.recordings import Recording, TextRow
 from footage.timespan import subtract
 from memory.local_store import LocalStore
+from workers.known_encoders import Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,8 @@ class Reading:
     encoder_id: str
     preferred: str
     """The generation that today's settings write: taken wherever it is there."""
-    encoder_names: Mapping[str, str] = field(default_factory=dict)
-    """Encoder id to the name that it is loaded by."""
+    encoder_names: Mapping[str, Names] = field(default_factory=dict)
+    """Encoder id to the names that it is loaded by."""
 
     def view(self, recording_ids: Sequence[str] | None = None) -> MemoryView:
         """Raises NothingRecorded when nothing is there, EncoderMismatch when all of it is of other encoders."""
@@ -43,9 +44,8 @@ class Reading:
 
     def _generation(self, recording_id: str) -> str:
         """The preferred one, else any of the same encoder; "" when there is none."""
-        written = self.store.generations(recording_id)
-        same = [g for g in written if self.store.encoder_id(g) == self.encoder_id]
-        return self.preferred if self.preferred in written else next(iter(same), "")
+        same = [g for g in self.store.generations(recording_id) if self.store.encoder_id(g) == self.encoder_id]
+        return self.preferred if self.preferred in same else next(iter(same), "")
 
     def _refuse(self, ids: Sequence[str]) -> None:
         written = [g for name in ids for g in self.store.generations(name)]

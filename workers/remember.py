@@ -25,7 +25,9 @@ from memory.encoders.registry import load_encoder
 from memory.merge import carriers_of
 from memory.mergers import merger
 from workers.config import Settings
+from workers.known_encoders import Names
 from workers.models import encoder_name
+from workers.two_towers import TwoTowers
 
 THUMBNAIL_QUALITY = 80
 
@@ -41,12 +43,18 @@ class Tools:
 
     @classmethod
     def build(cls, settings: Settings) -> "Tools":
-        encoder = _encoder(settings, settings.index.encoder)
-        return cls(settings, encoder, merger(settings.index.merger), OcrReader(settings.ocr) if reads_text(settings) else None)
+        index = settings.index
+        encoder = _encoder(settings, index.encoder)
+        if index.carriers:
+            encoder = TwoTowers.load(encoder, index.carriers, settings)
+        return cls(settings, encoder, merger(index.merger), OcrReader(settings.ocr) if reads_text(settings) else None)
 
-    def like(self, encoder: str) -> Encoder:
-        """Another encoder, loaded the same way."""
-        return _encoder(self.settings, encoder)
+    def like(self, names: Names, encoder_id: str) -> Encoder:
+        """Another encoder, loaded the same way, as a library remembers it."""
+        encoder = _encoder(self.settings, names.encoder)
+        if not names.carriers:
+            return encoder
+        return TwoTowers.load(encoder, names.carriers, self.settings, carriers=encoder_id.removeprefix(f"{encoder.id}+"))
 
     def gate(self) -> Gate:
         """A fresh one for each segment: segments know nothing of each other."""
@@ -63,7 +71,7 @@ class Tools:
             "ocr": asdict(s.ocr) | {"threads": 0} if self.reader else None,
             "side_px": [s.index.side_px, s.index.ocr_side_px, s.index.thumbnail_px],
         }
-        if s.index.encoder != "color":
+        if s.index.encoder != "color" or s.index.carriers:
             shaping["dtype"] = s.index.dtype
         digest = hashlib.blake2b(json.dumps(shaping, sort_keys=True).encode(), digest_size=4).hexdigest()
         return f"{self.encoder.id}+{self.merger.id}+{digest}".replace("/", "_")

@@ -78,6 +78,10 @@ class Family(Protocol):
     def decoder(self) -> Any:
         """Its text model."""
 
+    @property
+    def frames_together(self) -> int:
+        """Frames that its tower sees as one."""
+
     def look(self, pixels: Pixels, times_s: Sequence[float]) -> list[Group]:
         """The tower and its projector on (T, H, W, 3) frames and their true times.
 

@@ -31,6 +31,10 @@ class LlavaOneVision:
     def decoder(self) -> Any:
         return self._body.language_model
 
+    @property
+    def frames_together(self) -> int:
+        return 1
+
     def look(self, pixels: Pixels, times_s: Sequence[float]) -> list[Group]:
         """(T, K, D), K a quarter of the tower's patches; without the newline."""
         import torch

@@ -26,6 +26,10 @@ class Qwen:
     def decoder(self) -> Any:
         return self._body.language_model
 
+    @property
+    def frames_together(self) -> int:
+        return int(self._body.config.vision_config.temporal_patch_size)
+
     def ready(self, tokens: Any) -> Any:
         return tokens
 

@@ -30,6 +30,10 @@ class SmolVlm:
     def decoder(self) -> Any:
         return self._body.text_model
 
+    @property
+    def frames_together(self) -> int:
+        return 1
+
     def look(self, pixels: Pixels, times_s: Sequence[float]) -> list[Group]:
         """(T, K, D). Frames are resized once; the library's processor does it twice, to the longer side and then to the square."""
         import torch
