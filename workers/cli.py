@@ -146,6 +146,46 @@ def search(
 
 
 @app.command()
+def timeline(
+    name: Annotated[
+        str, typer.Argument(help="A recording, or a file; it is indexed first when it must be", metavar="[SOURCE_OR_RECORDING]")
+    ] = "",
+    library: LibraryFlag = None,
+    start: FromFlag = None,
+    end: ToFlag = None,
+    min_s: Annotated[float, typer.Option("--min-s", help="Shortest scene, in seconds")] = 2.0,
+    every: Annotated[bool, typer.Option("--all", help="Every scene; otherwise the most alike become one, to 40 an hour")] = False,
+    sheet: Annotated[Path | None, typer.Option(help="Also a picture of each scene (.png)", show_default=False)] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Who puts scenes into words, as for ask; none: no model [default: auto]", show_default=False)
+    ] = None,
+    offline: OfflineFlag = None,
+    as_json: JsonFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Tell what a recording shows, scene by scene."""
+    _log(verbose)
+    lib = library_of(library, offline, ask={"model": model})
+    from workers.progress import reporter
+    from workers.timeline import print_timeline, scene_json, scene_sheet
+
+    if Path(name).is_file() or name.startswith("synthetic:"):
+        with reporter(quiet=verbose) as listener:
+            name = lib.indexed(name, lib.settings.index.jobs, listener)
+    found = lib.timeline(name, start=start, end=end, min_s=min_s, every=every)
+    if as_json:
+        for scene in found:
+            print_json(scene_json(scene))
+    else:
+        print_timeline(found)
+        late = sum(not scene.is_exact and scene.source != "gap" for scene in found)
+        if late:
+            print(f"{late} of these begin where sampling saw them first; --json says which", file=sys.stderr)
+    if sheet is not None:
+        print(f"sheet: {scene_sheet(lib, found, sheet)}", file=sys.stderr)
+
+
+@app.command()
 def recordings(library: LibraryFlag = None, as_json: JsonFlag = False) -> None:
     """List what is remembered."""
     from footage.timespan import clock

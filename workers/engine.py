@@ -28,6 +28,7 @@ from qa.answerers.template import TemplateAnswerer
 from qa.answerers.vlm import VlmAnswerer
 from qa.ask import Scope, ask, search, search_image
 from qa.parse import parse
+from qa.timeline import Scene
 from workers import known_encoders
 from workers.config import Settings, find_library, load_settings
 from workers.indexing import Done, Listener, Refused, index, processes
@@ -35,6 +36,7 @@ from workers.models import NANO, checkpoint_of, is_served, is_world, load_answer
 from workers.pictures import Pictures
 from workers.reading import Reading
 from workers.remember import Tools, open_source
+from workers.timeline import MIN_S, timeline
 from workers.two_towers import TwoTowers, finder_of, refuse_strangers
 
 log = logging.getLogger(__name__)
@@ -159,7 +161,7 @@ class Library:
         """
         asked = replace(_question(question), choices=tuple(choices))
         if source:
-            recording = self._indexed(source, jobs, listener)
+            recording = self.indexed(source, jobs, listener)
         s = self.settings.ask
         covering = {} if s.coverage is None else {"coverage": s.coverage}
         scope = self.scope(recording, start, end)
@@ -201,6 +203,24 @@ class Library:
         [embed] = finder_of(self.encoder).encode(Clip("query", pixels[None], zero, zero + 1, zero)).embeds
         scope = self.scope(recording, start, end)
         return search_image(embed, memory=self.memory, floor=LOOKS_ALIKE, scope=scope, limit=limit)
+
+    def timeline(
+        self,
+        recording: str = "",
+        *,
+        start: float | str | None = None,
+        end: float | str | None = None,
+        min_s: float = MIN_S,
+        every: bool = False,
+    ) -> list[Scene]:
+        """What one recording shows, scene by scene, with gaps as scenes of their own; it may be left out where there is only one.
+
+        Scenes last min_s at the least, as sampled; unless `every`, the most alike neighbours become one until 40 are left an hour begun.
+
+        Raises:
+            ConfigError: no such recording, or several. NothingRecorded: none of it was seen between start and end.
+        """
+        return timeline(self, recording, start, end, min_s=min_s, every=every)
 
     def dump(self) -> Iterator[dict[str, Any]]:
         """The whole content, canonical: two libraries that hold the same give the same."""
@@ -285,7 +305,7 @@ class Library:
         names = ", ".join(map(self.name_of, strange[:3])) + (" ..." if len(strange) > 3 else "")
         return (f"{warning} (asked about {names})",) if strange else ()
 
-    def _indexed(self, source: str, jobs: int, listener: Listener | None) -> str:
+    def indexed(self, source: str, jobs: int, listener: Listener | None) -> str:
         """The recording of a source, indexed now when not all of it can be read yet."""
         if Path(source).is_dir():
             raise ConfigError(f"{source!r} is a folder", hint=f"index it first (footage index {source}), then ask without naming it")

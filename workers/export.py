@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from footage.arrays import Pixels
 from footage.errors import FootageError, SourceNotFound
 from footage.frames import Frame
 from footage.questions import Moment, Redecode
@@ -15,7 +16,7 @@ from ingest.cut import cut
 from ingest.file_source import FileFetcher
 from workers.engine import Library
 
-CELL_PX, LABEL_PX, PER_MOMENT = 320, 22, 4
+CELL_PX, LABEL_PX, PER_ROW = 320, 22, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +40,26 @@ def export_clip(library: Library, recording_id: str, span: TimeSpan, target: Pat
 
 def contact_sheet(library: Library, moments: Sequence[Moment], target: Path) -> Path:
     """A PNG or JPEG picture, one row a moment: frames from its start to its end, each with its time."""
+    rows = []
+    for moment in moments:
+        frames = _frames(library, moment)
+        names = [f"{library.name_of(moment.recording_id)[:24]}  ", *[""] * len(frames)]
+        rows.append([(f.pixels, f"{name}{clock(f.span.start_s)}") for f, name in zip(frames, names, strict=False)])
+    return draw_sheet(rows, target)
+
+
+def draw_sheet(rows: Sequence[Sequence[tuple[Pixels, str]]], target: Path) -> Path:
+    """Pictures (H, W, 3) in rows of at most PER_ROW, each under its label, as a PNG or JPEG."""
     from PIL import Image, ImageDraw, ImageFont
 
-    rows = [_frames(library, moment) for moment in moments]
     font = ImageFont.load_default(size=14)
-    heights = [max((CELL_PX * f.pixels.shape[0] // f.pixels.shape[1] for f in row), default=60) + LABEL_PX for row in rows]
-    sheet = Image.new("RGB", (CELL_PX * PER_MOMENT, sum(heights) + 4 * len(rows)), "white")
+    heights = [max((CELL_PX * len(pixels) // pixels.shape[1] for pixels, _ in row), default=60) + LABEL_PX for row in rows]
+    sheet = Image.new("RGB", (CELL_PX * PER_ROW, sum(heights) + 4 * len(rows)), "white")
     draw, top = ImageDraw.Draw(sheet), 0
-    for moment, row, height in zip(moments, rows, heights, strict=True):
-        for i, frame in enumerate(row):
-            picture = Image.fromarray(frame.pixels)
-            sheet.paste(picture.resize((CELL_PX - 4, height - LABEL_PX)), (i * CELL_PX + 2, top + LABEL_PX))
-            name = f"{library.name_of(moment.recording_id)[:24]}  " if i == 0 else ""
-            draw.text((i * CELL_PX + 4, top + 3), f"{name}{clock(frame.span.start_s)}", fill="black", font=font)
+    for row, height in zip(rows, heights, strict=True):
+        for i, (pixels, label) in enumerate(row):
+            sheet.paste(Image.fromarray(pixels).resize((CELL_PX - 4, height - LABEL_PX)), (i * CELL_PX + 2, top + LABEL_PX))
+            draw.text((i * CELL_PX + 4, top + 3), label, fill="black", font=font)
         top += height + 4
     target.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(target)
@@ -60,7 +68,7 @@ def contact_sheet(library: Library, moments: Sequence[Moment], target: Path) -> 
 
 def _frames(library: Library, moment: Moment) -> list[Frame]:
     """Frames spread over a moment; the kept thumbnail where the source is away."""
-    inner = np.linspace(moment.span.start_s, moment.span.end_s, PER_MOMENT + 1)[:-1]
+    inner = np.linspace(moment.span.start_s, moment.span.end_s, PER_ROW + 1)[:-1]
     try:
         requests = [Redecode(moment.recording_id, float(t), CELL_PX * 2) for t in inner]
         return library.fetcher().fetch(requests)
