@@ -6,6 +6,7 @@ between, as before a fixed camera. The same configuration gives the same timelin
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -169,20 +170,29 @@ class World:
         return light
 
     def write(self, path: Path, questions: list[WorldQuestion] | None = None) -> Path:
-        """The film as H.264 MP4 and, beside it, its truth as .json; an existing film with the same truth is left as it is."""
+        """The film as H.264 MP4 and, beside it, its truth as .json; a film of this world that is there is left as it is."""
         truth = json.dumps(self.truth(self.questions() if questions is None else questions), indent=1)
         beside = path.with_suffix(".json")
-        if path.exists() and beside.exists() and beside.read_text() == truth:
+        drawn = path.exists() and beside.exists() and _shown(beside.read_text()) == _shown(truth)
+        if drawn and beside.read_text() == truth:
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_name(f".{path.name}.part")
+        half, said = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("part", "json"))
         try:
-            _encode(self.frames(), half, self.config.fps)
-            beside.write_text(truth)
-            half.replace(path)
+            if not drawn:
+                _encode(self.frames(), half, self.config.fps)
+                half.replace(path)
+            said.write_text(truth)
+            said.replace(beside)
         finally:
             half.unlink(missing_ok=True)
+            said.unlink(missing_ok=True)
         return path
+
+
+def _shown(truth: str) -> dict[str, Any]:
+    """A truth file without its questions: what the film shows."""
+    return {name: value for name, value in json.loads(truth).items() if name != "questions"}
 
 
 def read_questions(path: Path) -> list[WorldQuestion]:

@@ -190,3 +190,14 @@ def test_a_world_that_cannot_be_says_why(wrong: dict) -> None:
 
 def test_placed_knows_its_end() -> None:
     assert Placed(2.0, Event(3.0, ())).end_s == 5.0
+
+
+def test_other_questions_leave_the_film_as_it_is_and_another_world_does_not(tmp_path: Path) -> None:
+    world = World.make(WorldConfig(seed=5, duration_s=30.0))
+    path = world.write(tmp_path / "film.mp4", [])
+    drawn = path.stat().st_mtime_ns
+    assert read_questions(world.write(path).with_suffix(".json")) == world.questions()
+    assert path.stat().st_mtime_ns == drawn
+    World.make(WorldConfig(seed=6, duration_s=30.0)).write(path, [])
+    assert path.stat().st_mtime_ns > drawn
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["film.json", "film.mp4"]
