@@ -13,7 +13,7 @@ demo: .venv/demo.done ## install, draw 20 minutes of film, index them, ask ten q
 	@$(CLOCK) $(BIN)/footage demo
 
 test: .venv/test.done ## install, lint, type-check and test
-	@$(CLOCK) $(MAKE) --no-print-directory check && $(BIN)/python -m pytest
+	@$(CLOCK) $(MAKE) --no-print-directory check && OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check:
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

@@ -155,7 +155,7 @@ def test_the_ways_to_shorten_a_frame_are_read_at_the_same_tokens(tmp_path: Path,
 
 
 def test_a_minute_through_the_defaults_costs_a_little_of_what_all_of_it_costs(tmp_path: Path) -> None:
-    report = run_minute(MinuteRun(tmp_path, 1, 1, 120.0, first_seed=21))
+    report = run_minute(MinuteRun(tmp_path, 1, 1, 90.0, first_seed=21))
     of = {name: [r for r in report.rows if r["method"] == name] for name in dict.fromkeys(r["method"] for r in report.rows)}
     whole, shorter, few, _, defaults = of.values()
     assert "defaults: chosen frames, 16 tokens" in of
