@@ -250,6 +250,7 @@ def _in_processes(
     """Segments of all recordings through one pool; at most two a process wait, so memory stays bounded."""
     context = multiprocessing.get_context("spawn")  # fork and native threads do not mix
     single = settings.model_copy(update={"sampling": _one_thread(settings)})
+    own_threads = "OMP_NUM_THREADS" in os.environ
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))  # read by each process as it starts
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(single,))
     running: dict[Future[SegmentMemory], _Job] = {}
@@ -269,6 +270,8 @@ def _in_processes(
         raise SourceError("a worker process died (out of memory, or killed)", hint="run again: it resumes; try --jobs 1") from error
     finally:
         _stop(pool)
+        if not own_threads:
+            os.environ.pop("OMP_NUM_THREADS", None)
 
 
 def _one_thread(settings: Settings) -> Any:
