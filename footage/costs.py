@@ -24,10 +24,14 @@ class LanguageShape:
         """Keys and values of all layers, in two bytes each."""
         return 2 * self.layers * self.kv_heads * (self.head or self.width // self.heads) * 2
 
-    def prefill_macs(self, tokens: int | Sequence[int]) -> float:
-        """Multiply-accumulates of reading `tokens`, or of so many in each layer where some are dropped on the way."""
+    def prefill_macs(self, tokens: int | Sequence[int], *, reused: int = 0) -> float:
+        """Multiply-accumulates of reading `tokens`, or of so many in each layer where some are dropped on the way.
+
+        reused: the first of them, whose keys and values were there; the others still look at them.
+        """
         D, m, inner = self.width, self.mlp, self.heads * self.head or self.width
-        return sum(2 * n * D * inner * (1 + self.kv_heads / self.heads) + 2 * n**2 * inner + 3 * n * D * m for n in self._each(tokens))
+        each = ((n - reused, n) for n in self._each(tokens))
+        return sum(2 * new * D * inner * (1 + self.kv_heads / self.heads) + 2 * new * n * inner + 3 * new * D * m for new, n in each)
 
     def simple_macs(self, tokens: int | Sequence[int]) -> float:
         """The same as HoliTom, DivPrune and PyramidDrop count it: full attention projections, an MLP without its gate."""
@@ -53,9 +57,12 @@ class Cost:
     new_tokens: int = 0
     """Tokens written."""
     prefill_macs: float = 0.0
-    """Multiply-accumulates of reading the prompts in the language model; the encoder's own are spent when footage is indexed."""
+    """Multiply-accumulates of reading the prompts in the language model, without what was read before; the encoder's own are spent
+    when footage is indexed."""
     kv_bytes: int = 0
     """The largest key-value cache that was held, at two bytes a number."""
+    reused_tokens: int = 0
+    """Of the visual and text tokens, those whose keys and values were kept from an earlier prompt."""
 
 
 NO_COST = Cost()
@@ -67,13 +74,16 @@ class Meter:
 
     cost: Cost = NO_COST
 
-    def read(self, shape: LanguageShape, *, visual: int, text: int, new: int, layers: Sequence[int] = ()) -> None:
-        """One prompt of so many tokens, and so many written after it. layers: how many each layer read, where some were dropped."""
+    def read(self, shape: LanguageShape, *, visual: int, text: int, new: int, layers: Sequence[int] = (), reused: int = 0) -> None:
+        """One prompt of so many tokens, and so many written after it.
+
+        layers: how many each layer read, where some were dropped. reused: how many, from the first on, an earlier prompt had read.
+        """
         c, each = self.cost, list(layers) or [visual + text] * shape.layers
         held = (sum(each) + new * shape.layers) * shape.kv_bytes_per_token // shape.layers
         self.cost = Cost(
             c.passes + 1, c.visual_tokens + visual, c.text_tokens + text, c.new_tokens + new,
-            c.prefill_macs + shape.prefill_macs(each), max(c.kv_bytes, held),
+            c.prefill_macs + shape.prefill_macs(each, reused=reused), max(c.kv_bytes, held), c.reused_tokens + reused,
         )  # fmt: skip
 
 

@@ -158,9 +158,12 @@ class Answerer(Protocol):
     @property
     def id(self) -> str: ...
 
-    def stream(self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None) -> Iterator[str]:
+    def stream(
+        self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None, overview: Sequence[Evidence] = ()
+    ) -> Iterator[str]:
         """Pieces of the answer as they are made; "not streaming" is "".join. Without evidence it says that there is none.
 
-        meter: told of every prompt that a model reads.
+        meter: told of every prompt that a model reads. overview: each recording in few tokens, the same for every question on a view;
+        nothing that can be pointed at, and ignored by those that have no place for it.
         """
         ...

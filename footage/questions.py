@@ -15,11 +15,28 @@ from footage.timespan import TimeSpan
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """A question and its answer, as the next question of a conversation is understood from them."""
+
+    question: str
+    """Complete in itself: as it was understood."""
+    answer: str
+    citations: tuple["Moment", ...] = ()
+    """As in Answer."""
+    span: TimeSpan | None = None
+    """Where it was looked, where the question itself said so."""
+    recording_id: str = ""
+    """Likewise."""
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     text: str
     asked_at_s: float | None = None
     """On a running stream: the recording's clock at the moment of asking. A memory that has seen past it refuses."""
     choices: tuple[str, ...] = ()
+    earlier: tuple[Turn, ...] = ()
+    """What was asked before, oldest first; the text must be complete without it (qa.follow_up sees to that)."""
 
     def __post_init__(self) -> None:
         if not self.text.strip():
@@ -88,7 +105,7 @@ class Pick:
     tokens: int
     """At most this many of the carrier's tokens are read."""
     why: str
-    """"match", "neighbour" or "coverage"."""
+    """"match", "neighbour", "coverage" or "overview"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +122,14 @@ class Plan:
     redecodes: tuple[Redecode, ...] = ()
     """The only decoding for evidence that this question may cause."""
     tokens: int = 0
-    """Planned cost; never above Budget.tokens."""
+    """Planned cost, the overview's too; never above Budget.tokens."""
+    overview: tuple[Pick, ...] = ()
+    """What stands for the whole view, a token each: the same for every question, and nothing that could be cited."""
+
+    @property
+    def rows(self) -> list[int]:
+        """Of the view, that it spends on."""
+        return [pick.row for pick in self.picks]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -157,11 +181,15 @@ class Answer:
     tokens: Mapping[str, int] = field(default_factory=dict)
     """"visual", "text", "new"."""
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """Latency by stage."""
+    """Latency by stage, and "first": from the question to the first piece of the answer."""
     cost: Cost = NO_COST
     """What the model did."""
     found: bool = True
     """False: "not in the footage" is the answer."""
+    route: str = ""
+    """Where it was looked: "now" (the last seconds), "overall" (evenly over the whole), or "local" (what matches)."""
+    choice: str = ""
+    """Of a multiple-choice question: the choice that the text names, as it was given; "" where it names none."""
     warnings: tuple[str, ...] = ()
     """What to know before believing it, such as a model that was not made for this footage."""
 

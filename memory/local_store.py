@@ -45,6 +45,7 @@ class LocalStore:
         self._changing = threading.Lock()
         self._folder = SegmentFolder(self.directory)
         self._last_view: tuple[object, MemoryView] | None = None
+        self._last_texts: tuple[object, list[TextRow]] = None, []
         self._lock = None if read_only else _claim(self.directory)
         try:
             self._catalogue = Catalogue(self.directory / CATALOGUE, read_only=read_only)
@@ -169,9 +170,9 @@ class LocalStore:
         """As the protocol says; the same object again while nothing changed."""
 
         def read() -> MemoryView:
-            asked = (None if recording_ids is None else tuple(recording_ids), generation)
-            if self._last_view is not None and self._last_view[0] == (*asked, self.version):
-                return self._last_view[1]
+            asked, last = (None if recording_ids is None else tuple(recording_ids), generation), self._last_view
+            if last is not None and last[0] == (*asked, self.version):
+                return last[1]
             snapshot, facts = self._catalogue.snapshot(recording_ids, generation)
             view = build_view(snapshot, [self._folder.open(each) for each in facts])
             self._last_view = (*asked, snapshot.version), view
@@ -215,7 +216,11 @@ class LocalStore:
     def texts(self, recording_ids: Sequence[str] | None = None, *, match: str = "", limit: int = 0) -> list[TextRow]:
         if match:
             return [row for _, row in self.search_texts(match, recording_ids, limit)]
-        return join_rows(self._catalogue.texts(recording_ids))[: limit or None]
+        asked = None if recording_ids is None else tuple(recording_ids), self.version  # the version first: what comes later is read again
+        last = self._last_texts
+        if last[0] != asked:
+            self._last_texts = last = asked, join_rows(self._catalogue.texts(recording_ids))
+        return last[1][: limit or None]
 
     def search_texts(self, words: str, recording_ids: Sequence[str] | None = None, limit: int = 50) -> list[tuple[float, TextRow]]:
         """(relevance in 0..1, row), best first; see memory.text_search. The words hold no syntax; limit 0 is none."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from footage.nested import nested
+from footage.timespan import clock_words
 from nano.bank import FRAMES, Bank, caption, visible
 from nano.phrases import Q_KINDS
 from nano.prompt import ASSISTANT, BEGIN, END, USER, answer_words, row_words
@@ -42,23 +43,27 @@ class Context:
 class Contexts:
     """Builds contexts from a bank, at random."""
 
-    def __init__(self, bank: Bank, split: str, seed: int, tokenizer: Any) -> None:
+    def __init__(self, bank: Bank, split: str, seed: int, tokenizer: Any, *, says_times: bool = False) -> None:
         self._bank, self._split, self._rng, self._tokenizer = bank, split, np.random.default_rng([seed, 55]), tokenizer
+        self._says_times = says_times
         self._words: dict[str, list[int]] = {}
         self._empty = [n for n, event in enumerate(bank.events) if event is None]
         shares = np.array([FORMS.get(event.form, 1.0) if event else 1.0 for event in bank.events])
         self._odds = np.cumsum(shares / shares.sum())
 
-    def one(self, frames: int, level: int, questions: int, odds: Any = ODDS, *, details: bool = False) -> Context:
+    def one(self, frames: int, level: int, questions: int, odds: Any = ODDS, *, details: bool = False, carriers: bool = False) -> Context:
         """One row of evidence with questions about it.
 
         odds: (len(Q_KINDS),) of the kinds of question. details: frames are the first `level` tokens of footage.nested.
+        carriers: one more image mark after each frame, for which no token is given: the reader makes it.
         """
         rng = self._rng
         event, times, seen = self._row(int(np.searchsorted(self._odds, rng.random())), frames, level, details)
         made = Context(self._ids(f"{BEGIN} {USER}"), [], [], [], [], seen.reshape(-1, WIDTH), [])
         begin_s = float(np.exp(rng.uniform(0, np.log(30000))))
-        made.ids += self._ids(row_words(1, begin_s, begin_s + float(times[-1] - times[0]) + 1, [level] * len(seen)))
+        end_s = begin_s + float(times[-1] - times[0]) + 1
+        where = f"{clock_words(begin_s)} {clock_words(end_s)}" if self._says_times else ""
+        made.ids += self._ids(row_words(1, begin_s, end_s, [level + carriers] * len(seen)))
         size = len(made.ids)
         made.branch, made.attach, made.place = [0] * size, [size] * size, list(range(size))
         made.labels = [IGNORED] * size
@@ -67,7 +72,7 @@ class Contexts:
             kind = str(rng.choice(Q_KINDS, p=odds))
             asked = asker.ask(kind)
             if asked is not None and len(made.kinds) < questions:
-                said = self._ids(answer_words(asked)) + self._ids(END)
+                said = self._ids(answer_words(asked, where)) + self._ids(END)
                 self._hang(made, size, self._ids(f"{asked.text} {END} {BEGIN} {ASSISTANT}"), said)
                 made.kinds.append((kind, made.branch[-1]))
         if rng.random() < 0.5:

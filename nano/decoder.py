@@ -43,6 +43,8 @@ class DecoderConfig:
     levels: tuple[int, ...] = LEVELS
     details: tuple[int, ...] = (32, 16, 8, 4, 1)
     """Tokens a frame in the order of footage.nested that every second batch is trained on; () for none."""
+    says_times: bool = False
+    """A baseline: it learns to say a row's times where ours points at the row."""
     save_every: int = 150
     seed: int = 0
 
@@ -230,7 +232,7 @@ def _train(rank: int, workers: int, meeting: Path, folder: Path, config: Decoder
             optimizer.load_state_dict(kept["optimizer"])
         begun = kept["step"]
     shapes = np.random.default_rng([config.seed, begun])  # the same in every process, so that none waits for another
-    contexts = Contexts(bank, "train", config.seed + begun * workers + rank, tokenizer)
+    contexts = Contexts(bank, "train", config.seed + begun * workers + rank, tokenizer, says_times=config.says_times)
     clock, said = time.monotonic(), (folder / f"{name}.log").open("a", buffering=1)
     for step in range(begun, config.steps):
         for group, share in zip(optimizer.param_groups, (1.0, config.known), strict=True):
@@ -257,7 +259,7 @@ def _train(rank: int, workers: int, meeting: Path, folder: Path, config: Decoder
             torch.save({"model": vlm.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, half)
             half.replace(state)
             for seen in ((1, 64, False), (1, 8, True), (4, 64, False), (4, 16, True), (4, 4, False)):
-                print(f"  frames, level, details {seen}: {check(vlm, unseen, seen, tokenizer)}", file=said)
+                print(f"  frames, level, details {seen}: {check(vlm, unseen, seen, tokenizer, says_times=config.says_times)}", file=said)
         if last:
             break
     distributed.destroy_process_group()
@@ -275,11 +277,11 @@ def _share(weights: Sequence[Any], workers: int) -> None:
         grad.copy_(part.view_as(grad))
 
 
-def check(vlm: Any, bank: Bank, shape: tuple[int, int, bool], tokenizer: Any, count: int = 96) -> str:
+def check(vlm: Any, bank: Bank, shape: tuple[int, int, bool], tokenizer: Any, count: int = 96, *, says_times: bool = False) -> str:
     """Share of answers that are right in every token, by kind."""
     import torch
 
-    contexts = Contexts(bank, "val", 1, tokenizer)
+    contexts = Contexts(bank, "val", 1, tokenizer, says_times=says_times)
     found: dict[str, list[bool]] = {kind: [] for kind in Q_KINDS}
     for _ in range(count // 16):
         made = [contexts.one(*shape[:2], 8, details=shape[2]) for _ in range(16)]

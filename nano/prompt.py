@@ -23,15 +23,17 @@ def row_words(number: int, start_s: float, end_s: float, tokens: Sequence[int]) 
     return f"[{number}] {clock_words(start_s)} {frames} {clock_words(end_s)} [{number}]"
 
 
-def answer_words(asked: Asked) -> str:
+def answer_words(asked: Asked, where: str = "") -> str:
     """What the model is taught to say: what it finds, where that is, and about most things once more what it is.
 
     A token finds what is like itself with one look, so saying "star" first makes the star's own colour the next thing to say; whether
     that is the colour asked about is then a comparison of two words.
+
+    where: said instead of the marks, for a model that tells times itself.
     """
     if not asked.rows:
         return f"{asked.about} ; {asked.answer or ABSENT}"
-    marks = "".join(f"[{row + 1}]" for row in dict.fromkeys(asked.rows))
+    marks = where or "".join(f"[{row + 1}]" for row in dict.fromkeys(asked.rows))
     if asked.kind in ("when", "times"):
         return f"{asked.about} {marks}"
     if asked.kind == "text":

@@ -28,6 +28,8 @@ def main() -> None:
     parser.add_argument(
         "--details", type=int, nargs="*", default=list(DecoderConfig().details), help="the same, in the order of footage.nested"
     )
+    parser.add_argument("--rate", type=float, default=DecoderConfig().rate, help="highest learning rate of the decoder")
+    parser.add_argument("--says-times", action="store_true", help="a baseline that says times instead of pointing at evidence")
     parser.add_argument("--name", default="decoder", help="of the decoder's state, to train several on one tower")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop the decoder after so many, state kept")
     parser.add_argument("--further", action="store_true", help="begin with the shipped decoder, on WORK's tower where it has one")
@@ -41,7 +43,10 @@ def main() -> None:
         train_tower(given.work, replace(TowerConfig(), steps=given.tower_steps), say=_say)
     elif (given.work / "tower.pt").exists() and not (given.work / f"{given.name}.pt").exists():
         _say(f"the shipped decoder reads WORK's tower: {begin_with_shipped(given.work, given.name):.1%} of what it read before is lost")
-    config = replace(DecoderConfig(), steps=given.decoder_steps, levels=tuple(given.levels), details=tuple(given.details))
+    config = replace(
+        DecoderConfig(), steps=given.decoder_steps, levels=tuple(given.levels), details=tuple(given.details), rate=given.rate,
+        says_times=given.says_times,
+    )  # fmt: skip
     train_decoder(given.work, config, name=given.name, until=given.minutes * 60)
     export(given.work, given.tower, given.vlm, decoder=given.name)
     _say(f"wrote {given.tower} and {given.vlm}")

@@ -2,10 +2,12 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from functools import partial
+from itertools import chain
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,20 +16,29 @@ from footage.carriers import MemoryView, detailed
 from footage.costs import Meter
 from footage.errors import Anachronism, NothingRecorded
 from footage.protocols import Answerer, Encoder, Fetcher, Selector
-from footage.questions import Answer, Budget, Evidence, Moment, Plan, Query, Question
+from footage.questions import Answer, Budget, Evidence, Moment, Pick, Plan, Query, Question
 from footage.recordings import Gap, TextRow
 from footage.timespan import TimeSpan, clock
 from qa.answerers.prompt import NOT_THERE
 from qa.beside import with_moments, with_neighbours
+from qa.by_time import PARTS, Match, begins_s, latest, newest, spread
 from qa.ground import ground
+from qa.ground_pictures import Fall
 from qa.moments import NEAR, NEAR_TO_COUNT, bridged, distinct, image_moments, text_moments
 from qa.parse import Asked, parse
 from qa.rank_text import FLOOR, TEXT_FLOOR, rank_text
 from qa.rerank import judge_of, reranked
+from qa.route import LOCAL, NOW, OVERALL, is_open
+from qa.support import NOT_BORNE_OUT, ByScore, by_model
 
 SHOWN = 8  # carriers of one moment that an answerer may choose from
 CANDIDATES = 2000  # text rows ranked in full; above this, word search picks them
+OVERVIEW = 4
+"""An overview may take this part of a budget: three quarters are the evidence's."""
 _MARK = re.compile(r"\[(\d+)\]")
+
+Overview = Callable[[MemoryView, int], tuple[Sequence[Pick], Sequence[Evidence]]]
+"""(view, tokens at most) to what stands for all of it: its picks, and what they hold, one piece a recording."""
 
 
 class Memory(Protocol):
@@ -36,6 +47,13 @@ class Memory(Protocol):
     def view(self, recording_ids: Sequence[str] | None = None) -> MemoryView: ...
 
     def texts(self, recording_ids: Sequence[str] | None = None, *, match: str = "", limit: int = 0) -> list[TextRow]: ...
+
+
+@runtime_checkable
+class Onlooker(Protocol):
+    """An answerer that sees all that is asked about before it sees the evidence."""
+
+    def look_over(self, view: MemoryView, *, meter: Meter | None = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +66,20 @@ class Scope:
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Seconds by stage."""
+    """Seconds by stage, and from its own beginning to a mark."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    begun: float = field(default_factory=time.perf_counter)
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         begun = time.perf_counter()
         yield
         self.seconds[stage] = round(self.seconds.get(stage, 0.0) + time.perf_counter() - begun, 4)
+
+    def mark(self, name: str) -> None:
+        """The first time counts."""
+        self.seconds.setdefault(name, round(time.perf_counter() - self.begun, 4))
 
 
 def ask(
@@ -71,49 +94,105 @@ def ask(
     scope: Scope | None = None,
     moments: int = 5,
     rerank: int = 0,
+    route: str = LOCAL,
+    check: str = "score",
+    finder: Encoder | None = None,
     names: Callable[[str], str] = str,
+    heard: Callable[[str], None] | None = None,
+    overview: Overview | None = None,
+    watch: Stopwatch | None = None,
 ) -> Answer:
     """Answer from memory; pixels are decoded again only to find the exact edges of what is cited.
 
+    route: one of qa.route.ROUTES. check: one of qa.support.CHECKS, how citations get their second look. finder: what made the embeds,
+    where pictures may be looked at again for exact edges.
+    heard: gets each piece of the answer's text as it is made; joined they are the text.
     rerank: how many moments the answerer puts into its own order before all but the best are left out; 0: none.
+    overview: what every question is shown of the whole view, in a quarter of the budget at most. watch: started when the question came.
 
     Raises:
         NothingRecorded: no segment in scope. Anachronism: the memory has seen past question.asked_at_s.
-        EncoderMismatch: the memory was written by another encoder. ConfigError: the answerer cannot re-rank.
+        EncoderMismatch: the memory was written by another encoder. ConfigError: the answerer cannot re-rank, or check.
     """
-    watch, meter, scope = Stopwatch(), Meter(), scope or Scope()
+    watch, meter, scope = watch or Stopwatch(), Meter(), scope or Scope()
     judge = judge_of(answerer) if rerank else None
+    checker = judge_of(answerer, aim="check", otherwise='leave ask.check at "score"') if check == "model" else None
     with watch("recall"):
         asked = parse(question.text)
-        view = within(memory.view(scope.recording_ids), scope.span)
-        refuse_the_future(question, view)
+        everything = within(memory.view(scope.recording_ids), scope.span)
+        refuse_the_future(question, everything)
         queries = queries_of(question, asked, encoder)
         rows = candidate_rows(memory, question, scope)
     with watch("plan"):
-        share = replace(budget, tokens=budget.tokens // len(queries), redecodes=budget.redecodes // len(queries))
-        plan = _joined([selector.select(query, view, share) for query in queries])
-        picked = [pick.row for pick in plan.picks]
+        glances, whole = overview(everything, budget.tokens // OVERVIEW) if overview else ((), ())
+        budget = replace(budget, tokens=budget.tokens - len(glances))
+        view, rows = _latest(everything, memory, question, scope) if route == NOW else (everything, rows)
+        plan = _planned(queries, view, budget, selector)
         limit, judged = max(1, moments // len(queries)), rerank // len(queries)
-        groups = [find_moments(asked, q, view, picked, rows, floor=encoder.floor, limit=max(limit, judged)) for q in queries]
+        groups = [find_moments(asked, q, view, plan.rows, rows, floor=encoder.floor, limit=max(limit, judged)) for q in queries]
+        if route == OVERALL:
+            groups, limit, judge = [spread(view, rows)], 2 * PARTS, None
+        elif route == NOW and is_open(question.text, asked):
+            groups = [_newest(groups[0], asked, view, scope)]
     if judge is not None and asked.at_s is None:  # a time that the question names is right whatever it shows
         with watch("rerank"):
             groups = [reranked(g, lambda match: _evidence(match[0], view, plan, names), question, judge, judged, meter) for g in groups]
     with watch("ground"):
-        matches = dict(match for group in groups for match in group[:limit])
-        found = clipped([ground(moment, row, fetcher) for moment, row in matches.items()], scope.span)
+        matches = {moment: (row, query) for query, group in zip(queries, groups, strict=False) for moment, row in group[:limit]}
+        found = clipped([_grounded(m, row, q, view, fetcher, finder) for m, (row, q) in matches.items()], scope.span)
         if asked.beside or asked.which_way:
             found = clipped(with_neighbours(found, asked, view), scope.span)
             plan = with_moments(plan, [moment for moment in found if not moment.text], view, budget)
+    plan = replace(plan, overview=tuple(glances), tokens=plan.tokens + len(glances))
     evidence = [_evidence(moment, view, plan, names) for moment in found]
+    if evidence and isinstance(answerer, Onlooker):
+        with watch("look over"):
+            answerer.look_over(everything, meter=meter)
     with watch("answer"):
-        text = "".join(answerer.stream(question, evidence, meter=meter))
         gaps = gaps_in(view, scope.span)
-        text += _about_gaps(gaps, names) if not found else ""
-    is_there = bool(found) and not text.startswith(NOT_THERE)
+        missing = _about_gaps(gaps, names) if not found else ""
+        text = "".join(_told(chain(answerer.stream(question, evidence, meter=meter, overview=whole), [missing]), heard, watch))
+    is_there, pointed = bool(found) and not text.startswith(NOT_THERE), cited(text, found)
+    if check != "none":
+        with watch("check"):
+            by_score = ByScore(text, question, asked, queries, view, encoder.floor)
+            shown = partial(_evidence, view=view, plan=plan, names=names)
+            bears_out = by_model(checker, question, shown, meter) if checker else by_score
+            pointed = [replace(moment, supported=bears_out(moment)) for moment in pointed]
+    doubts = (NOT_BORNE_OUT,) if is_there and pointed and not any(moment.supported for moment in pointed) else ()
     return Answer(
-        text, answerer.id, tuple(cited(text, found)), plan, gaps, found=is_there, seconds=watch.seconds,
+        text, answerer.id, tuple(pointed), plan, gaps, found=is_there, seconds=watch.seconds, route=route, warnings=doubts,
         tokens={"visual": plan.tokens, "text": sum(len(m.text.split()) for m in found), "new": len(text.split())}, cost=meter.cost,
     )  # fmt: skip
+
+
+def _planned(queries: Sequence[Query], view: MemoryView, budget: Budget, selector: Selector) -> Plan:
+    """One plan for all that is sought, in equal shares of the budget."""
+    share = replace(budget, tokens=budget.tokens // len(queries), redecodes=budget.redecodes // len(queries))
+    return _joined([selector.select(query, view, share) for query in queries])
+
+
+def _newest(group: Sequence[Match], asked: Asked, view: MemoryView, scope: Scope) -> list[Match]:
+    """What was seen and read last, the kind that the question is about first."""
+    texts, seen = [match for match in group if match[0].text], newest(view, scope.span)
+    return texts + seen if asked.wants_text else seen + texts
+
+
+def _latest(view: MemoryView, memory: Memory, question: Question, scope: Scope) -> tuple[MemoryView, list[TextRow]]:
+    """The last seconds of each recording, or of the scope in it."""
+    begins = begins_s(view, scope.span)
+    since = TimeSpan(max(0.0, min(begins.values())), scope.span.end_s if scope.span else float(np.finfo(np.float32).max))
+    rows = candidate_rows(memory, question, replace(scope, span=since))
+    return rows_of(view, latest(view, begins)), [row for row in rows if row.span.end_s > begins.get(row.recording_id, np.inf)]
+
+
+def _grounded(
+    moment: Moment, row: TextRow | None, query: Query, view: MemoryView, fetcher: Fetcher | None, finder: Encoder | None
+) -> Moment:
+    """With exact edges, where it was found by what it shows; edges that are given by time stay."""
+    if fetcher is None or not moment.score:
+        return moment
+    return ground(moment, row, fetcher, Fall.of(moment, query, view, finder) if finder and not moment.text else None)
 
 
 def queries_of(question: Question, asked: Asked, encoder: Encoder) -> list[Query]:
@@ -205,6 +284,15 @@ def rows_of(view: MemoryView, rows: AnyArray) -> MemoryView:
         view.starts_s[rows], view.ends_s[rows], view.anchors_s[rows], view.weights_s[rows], view.embeds[rows],
         lambda picked: view.load([int(rows[i]) for i in picked]),
     )  # fmt: skip
+
+
+def _told(pieces: Iterable[str], heard: Callable[[str], None] | None, watch: Stopwatch) -> Iterator[str]:
+    for piece in pieces:
+        if piece:
+            watch.mark("first")
+        if heard is not None and piece:
+            heard(piece)
+        yield piece
 
 
 def refuse_the_future(question: Question, view: MemoryView) -> None:

@@ -16,6 +16,7 @@ from footage.protocols import Fetcher
 from footage.questions import Moment, Redecode
 from footage.recordings import TextRow
 from footage.timespan import TimeSpan
+from qa.ground_pictures import Fall
 
 REACH_S = 1.0  # sampling interval: the edge lies at most this far outside the first and the last sample
 STEP_S = 1 / 30
@@ -25,24 +26,25 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)
 Box = tuple[float, float, float, float]
 
 
-def ground(moment: Moment, row: TextRow | None, fetcher: Fetcher | None) -> Moment:
+def ground(moment: Moment, row: TextRow | None, fetcher: Fetcher | None, fall: Fall | None = None) -> Moment:
     """The moment with its edges at the very frames where it begins and ends; unchanged where pixels cannot tell.
 
-    For text read from the picture, and for pictures that begin or end with a cut. Costs two decodes of about a second.
+    For text read from the picture, and for pictures that begin or end with a cut, or with a fall of likeness. Costs two decodes of about a
+    second.
     """
     box = row.box if row is not None and row.kind == "ocr" else WHOLE if moment.kind == "image" else None
     extent = None if fetcher is None or box is None else fetcher.extent(moment.recording_id)
     if fetcher is None or box is None or extent is None:
         return moment
     try:
-        start_s = _edge(moment, box, fetcher, extent, at_start=True)
-        end_s = _edge(moment, box, fetcher, extent, at_start=False)
+        start_s = _edge(moment, box, fetcher, extent, fall, at_start=True)
+        end_s = _edge(moment, box, fetcher, extent, fall, at_start=False)
     except FootageError:  # damaged around here: the sampled edges stand
         return moment
     return replace(moment, span=TimeSpan(start_s, end_s)) if start_s < end_s else moment
 
 
-def _edge(moment: Moment, box: Box, fetcher: Fetcher, extent: TimeSpan, *, at_start: bool) -> float:
+def _edge(moment: Moment, box: Box, fetcher: Fetcher, extent: TimeSpan, fall: Fall | None, *, at_start: bool) -> float:
     """The time of the edge, searched in the sampling interval before the sampled one, against a picture well inside."""
     span = moment.span
     sampled = span.start_s if at_start else span.end_s
@@ -54,7 +56,8 @@ def _edge(moment: Moment, box: Box, fetcher: Fetcher, extent: TimeSpan, *, at_st
     like, *frames = fetcher.fetch([Redecode(moment.recording_id, t, SIDE_PX) for t in times])
     crop = _crop(like, box)
     looks = np.array([float(np.abs(_crop(frame, box) - crop).mean()) for frame in frames])
-    return _change(looks, frames, sampled, at_start=at_start, is_cut=box == WHOLE)
+    changed_s = _change(looks, frames, sampled, at_start=at_start, is_cut=box == WHOLE)
+    return changed_s if fall is None else fall.edge_s(frames, sampled, changed_s, at_start=at_start)
 
 
 def _crop(frame: Frame, box: Box) -> AnyArray:

@@ -78,7 +78,7 @@ _FRAME = re.compile(
     r"|and|or|then|happens?|happened|colou?r)\b\W*)+|(?:\W{1,4}(?:do|does|did|is|are|was|were|happen|there|and|or))+\W*$",
     re.I,
 )
-_IS_IT = re.compile(r"\W*(?:do|does|did|is|are|was|were|can|has|have)\b", re.I)
+IS_IT = re.compile(r"\W*(?:do|does|did|is|are|was|were|can|has|have)\b", re.I)
 HOW_OFTEN = re.compile(r"\bhow (?:many times|often)\b", re.I)
 _HOW_MANY = re.compile(r"\bhow many\b(?! times)", re.I)
 _WHICH_WAY = re.compile(r"\b(?:which way|(?:what|which) direction|where (?:does|do|did|is|are) [^,?]*\b(?:mov|go|head)\w* to)\b", re.I)
@@ -154,7 +154,7 @@ def parse(text: str) -> Asked:
         which_way=bool(_WHICH_WAY.search(text)),
         beside=beside.group(1).lower() if beside else "",
         sought=either.groups() if either else (),
-        parts=() if either or (beside and not _IS_IT.match(text)) else _parts(text, quoted),
+        parts=() if either or (beside and not IS_IT.match(text)) else _parts(text, quoted),
     )
 
 

@@ -25,13 +25,13 @@ class Judge(Protocol):
         ...
 
 
-def judge_of(answerer: Answerer) -> Judge:
+def judge_of(answerer: Answerer, *, aim: str = "re-rank", otherwise: str = "leave ask.rerank at 0") -> Judge:
     """The same answerer, as one that can judge. Raises ConfigError where it cannot."""
     if isinstance(answerer, Judge):
         return answerer
     raise ConfigError(
-        f"model {answerer.id!r} cannot say whether a moment helps, so it cannot re-rank",
-        hint="ask with a video-language model, or leave ask.rerank at 0",
+        f"model {answerer.id!r} cannot say whether a moment helps, so it cannot {aim}",
+        hint=f"ask with a video-language model, or {otherwise}",
     )
 
 

@@ -50,6 +50,7 @@ def check_plan(plan: Plan, view: MemoryView, budget: Budget, cost: int, extents:
     order = [(view.recording_ids.index(again.recording_id), again.time_s) for again in plan.redecodes]
     assert order == sorted(order)
     assert plan.view_version == view.version
+    assert plan.overview == ()  # it knows no question, and is chosen elsewhere
 
 
 def check_selector(selector: Selector, *, cost: int) -> None:

@@ -343,6 +343,16 @@ class StoreContract:
         assert [row.text for row in store.texts(limit=2)] == ["one", "two"]
         assert store.texts(["yard"]) == []
 
+    def test_text_rows_that_were_read_are_read_again_after_a_change_and_belong_to_the_reader(self, store: Any) -> None:
+        for recording_id in ("door", "yard"):
+            store.add(recording_of(recording_id), recording_id)
+        put(store, segment_of(texts=(text_of("one", 1, 2),)))
+        store.texts().clear()
+        assert [row.text for row in store.texts()] == ["one"]
+        put(store, segment_of("yard", texts=(text_of("two", 1, 2, "yard"),)))
+        assert [row.text for row in store.texts()] == ["one", "two"]
+        assert [row.text for row in store.texts(["yard"])] == ["two"]
+
     def test_a_line_cut_at_a_segment_edge_is_one_row_again(self, store: Any) -> None:
         store.add(recording_of(), "door.mp4")
         put(store, segment_of(index=0, texts=(text_of("Exit  door", 7, 10),)))

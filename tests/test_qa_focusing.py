@@ -17,7 +17,7 @@ from nano.decoder import make_vlm
 from nano.tokenizer import make_tokenizer
 from qa.answerers.focusing import METHODS, Focusing, blocks_of, focusing, hicom, llama_vid, ppllava
 from qa.answerers.prompt import rows_of
-from qa.answerers.vlm import Reading, VlmAnswerer
+from qa.answerers.vlm import Limits, Reading, VlmAnswerer
 
 D = 32
 NAMES = sorted(METHODS)
@@ -127,7 +127,7 @@ def plain() -> VlmAnswerer:
     torch.manual_seed(0)
     tokenizer = make_tokenizer()
     model = make_vlm(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>")).eval()
-    return VlmAnswerer(model, tokenizer, id="tiny@1", reading=Reading(instructed=False, max_new_tokens=4))
+    return VlmAnswerer(model, tokenizer, id="tiny@1", reading=Reading(instructed=False, max_new_tokens=4), limits=Limits(prefix_bytes=0))
 
 
 def with_focus(plain: VlmAnswerer, name: str, tokens: int) -> VlmAnswerer:

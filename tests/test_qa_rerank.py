@@ -36,7 +36,9 @@ SEEN = 5
 class Told(VlmAnswerer):
     """The real model behind one fixed reply, which points at all that it was shown, in the order in which it was shown."""
 
-    def stream(self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None) -> Iterator[str]:
+    def stream(
+        self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None, overview: Sequence[Evidence] = ()
+    ) -> Iterator[str]:
         yield " ".join(f"[{n}]" for n, _ in enumerate(evidence, 1))
 
 

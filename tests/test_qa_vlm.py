@@ -138,7 +138,7 @@ class Scripted(VlmAnswerer):
 
     replies: dict[tuple[str, float], str]
 
-    def _read(self, question: Question, rows: Any, *, meter: Any) -> str:
+    def read(self, question: Question, rows: Any, *, meter: Any) -> str:
         said = (reply for (words, start_s), reply in self.replies.items() if words in question.text and rows[0].span.start_s == start_s)
         return next(said, "none")
 

@@ -31,7 +31,7 @@ def asking(place: str, **settings: object) -> Library:
 def test_a_share_of_the_budget_covers_the_time_where_it_is_asked_for(place: str) -> None:
     whys = []
     for more in ({}, {"coverage": 0.5}):
-        with asking(place, selector="mmr", budget=4 * 16, **more) as library:
+        with asking(place, selector="mmr", budget=4 * 24, **more) as library:
             plan = library.ask("When was it blue?", recording="synthetic:red=200,blue=5,red=195").plan
             whys.append([pick.why for pick in plan.picks].count("coverage"))
     assert whys[1] >= 2 > whys[0]

@@ -108,9 +108,11 @@ class Overheard:
     def id(self) -> str:
         return self.inner.id
 
-    def stream(self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None) -> Iterator[str]:
+    def stream(
+        self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None, overview: Sequence[Evidence] = ()
+    ) -> Iterator[str]:
         self.evidence = list(evidence)
-        return self.inner.stream(question, evidence, meter=meter)
+        return self.inner.stream(question, evidence, meter=meter, overview=overview)
 
 
 # --- from film to answer ------------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ SMALL = WorldConfig(seed=21, duration_s=240.0, events_per_hour=150)
 @pytest.fixture(scope="module")
 def examined(tmp_path_factory: pytest.TempPathFactory) -> Examined:
     folder = tmp_path_factory.mktemp("nano")
-    library = open_nano(folder / "library")
+    library = open_nano(folder / "library", alone=True)
     return Examined(library, film(library, SMALL, folder, per_kind=2))
 
 
@@ -158,7 +158,7 @@ def test_a_minute_through_the_defaults_costs_a_little_of_what_all_of_it_costs(tm
     report = run_minute(MinuteRun(tmp_path, 1, 1, 90.0, first_seed=21))
     of = {name: [r for r in report.rows if r["method"] == name] for name in dict.fromkeys(r["method"] for r in report.rows)}
     whole, shorter, few, _, defaults = of.values()
-    assert "defaults: chosen frames, 16 tokens" in of
+    assert "defaults: chosen frames, 24 tokens" in of
     assert 0.2 < spent_on(shorter) / spent_on(whole) < 0.5
     assert spent_on(defaults) < 0.1 * spent_on(whole)
     assert sum(r["right"] for r in defaults) > sum(r["right"] for r in few)

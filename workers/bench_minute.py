@@ -124,7 +124,9 @@ def _asked(examined: Examined, question: Question, minute: TimeSpan) -> Answer:
 def _filmed(run: MinuteRun) -> Iterator[dict[str, Examined]]:
     """World by world, in each library."""
     with ExitStack() as stack:
-        opened = {name: stack.enter_context(open_nano(run.folder / FOLDERS[name], index=index)) for name, index in LIBRARIES.items()}
+        opened = {
+            name: stack.enter_context(open_nano(run.folder / FOLDERS[name], index=index, alone=True)) for name, index in LIBRARIES.items()
+        }
         for seed in range(run.first_seed, run.first_seed + run.worlds):
             config = WorldConfig(seed, run.split, run.duration_s)
             yield {

@@ -74,7 +74,7 @@ def index(
 
 @app.command()
 def ask(
-    question: Annotated[str, typer.Argument(help="In words", metavar="QUESTION")],
+    question: Annotated[str, typer.Argument(help="In words", metavar="QUESTION")] = "",
     source: Annotated[str, typer.Argument(help="A file to ask; it is indexed first when it must be", metavar="[SOURCE]")] = "",
     library: LibraryFlag = None,
     recording: RecordingFlag = "",
@@ -87,25 +87,41 @@ def ask(
     selector: Annotated[str | None, typer.Option(help="How frames are chosen: see docs/selection.md", show_default=False)] = None,
     budget: Annotated[int | None, typer.Option(help="Visual tokens to spend [default: 4096]", show_default=False)] = None,
     moments: Annotated[int | None, typer.Option(help="How many moments to cite [default: 5]", show_default=False)] = None,
+    choice: Annotated[list[str] | None, typer.Option(help="One of the answers to choose from; again for each", show_default=False)] = None,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="Talk: questions one after the other, each may lean on those before")
+    ] = False,
     encoder: EncoderFlag = None,
     carriers: CarriersFlag = None,
     offline: OfflineFlag = None,
     as_json: JsonFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Answer a question, with the moments that bear the answer out."""
+    """Answer a question, with the moments that bear the answer out; or many, with -i."""
     _log(verbose)
     asked = {"model": model, "selector": selector, "budget": budget, "moments": moments}
     lib = library_of(library, offline, index={"encoder": encoder, "carriers": carriers}, ask=asked)
     from workers.engine import answer_json
     from workers.progress import reporter
 
+    if interactive:
+        from workers.chat import chat
+
+        chat(lib, question, source, recording=recording, start=start, end=end, as_json=as_json)
+        return
+    if not question:
+        raise ConfigError("QUESTION is missing", hint='write one in quotes: footage ask "When is it blue?"; or talk: footage ask -i')
     with reporter(quiet=verbose) as listener:
-        answer = lib.ask(question, source, recording=recording, start=start, end=end, jobs=lib.settings.index.jobs, listener=listener)
+        answer = lib.ask(
+            question, source, recording=recording, start=start, end=end, jobs=lib.settings.index.jobs, listener=listener,
+            choices=choice or (),
+        )  # fmt: skip
     if as_json:
         print_json(answer_json(answer, lib))
     else:
-        print(answer.text)
+        print(answer.text + (f"\nchoice: {answer.choice}" if answer.choice else ""))
+    if doubtful := [str(moment.span) for moment in answer.citations if not moment.supported]:
+        print(f"not borne out by a second look: {', '.join(doubtful)}", file=sys.stderr)
     for warning in answer.warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
@@ -183,6 +199,40 @@ def timeline(
             print(f"{late} of these begin where sampling saw them first; --json says which", file=sys.stderr)
     if sheet is not None:
         print(f"sheet: {scene_sheet(lib, found, sheet)}", file=sys.stderr)
+
+
+@app.command()
+def summary(
+    name: Annotated[
+        str, typer.Argument(help="A recording, or a file; it is indexed first when it must be", metavar="[SOURCE_OR_RECORDING]")
+    ] = "",
+    library: LibraryFlag = None,
+    start: FromFlag = None,
+    end: ToFlag = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also as markdown (.md)", show_default=False)] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Who puts it into words, as for ask; none: quotes alone [default: auto]", show_default=False)
+    ] = None,
+    offline: OfflineFlag = None,
+    as_json: JsonFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Sum up a recording in a few sections, each line with its time and what it is drawn from."""
+    _log(verbose)
+    lib = library_of(library, offline, ask={"model": model})
+    from workers.progress import reporter
+    from workers.summary_text import summary_json, written
+
+    if Path(name).is_file() or name.startswith("synthetic:"):
+        with reporter(quiet=verbose) as listener:
+            name = lib.indexed(name, lib.settings.index.jobs, listener)
+    made = lib.summary(name, start=start, end=end)
+    if out is not None:
+        out.write_text(written(made, lib.name_of(made.recording_id), marked=True))
+    if as_json:
+        print_json(summary_json(made, lib))
+    else:
+        print(written(made, lib.name_of(made.recording_id)), end="")
 
 
 @app.command()

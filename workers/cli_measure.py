@@ -73,6 +73,26 @@ def bench_minute(
     run_minute(run).show(out, print_json if as_json else None)
 
 
+@bench.command("qa")
+def bench_qa(
+    folder: WorkFlag = Path("eval"),
+    hours: Annotated[list[float] | None, typer.Option(help="Lengths; may be repeated [default: 1/6, 1, 6]", show_default=False)] = None,
+    size: Annotated[str, typer.Option(help="Instead: random weights of a published size, tiny, 2b or 7b (GPU)", show_default=False)] = "",
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Time to the first token, on short and long memories, first and second questions, against reading everything."""
+    from workers.bench_qa import HOURS, QaRun, run_qa
+    from workers.bench_size import SizeRun, run_size
+
+    if size:
+        report = run_size(SizeRun(size, frames=64, carriers=16, new=9, repeats=1) if quick else SizeRun(size))
+    else:
+        report = run_qa(QaRun(folder, (0.05,), 3, 1) if quick else QaRun(folder, tuple(hours or HOURS)))
+    report.show(out, print_json if as_json else None)
+
+
 evaluate = typer.Typer(help="Measure answers against known truth, baselines in the same run.", no_args_is_help=True)
 
 
@@ -125,6 +145,23 @@ def eval_world(
     run_world(run).show(out, print_json if as_json else None)
 
 
+@evaluate.command("carriers")
+def eval_carriers(
+    adapter: Annotated[Path, typer.Argument(help="What `python -m workers.train_carriers` wrote", metavar="ADAPTER")],
+    folder: WorkFlag = Path("eval"),
+    worlds: Annotated[int, typer.Option(min=1, help="Unseen worlds of 20 minutes")] = 6,
+    per_kind: Annotated[int, typer.Option(min=1, help="Questions of each kind a world")] = 4,
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """nano reading each frame through one trained carrier, an untrained one, one mean token, or all tokens."""
+    from workers.eval_carriers import CarriersRun, run_carriers
+
+    run = CarriersRun(folder, 1, 2, 300.0, adapter=adapter) if quick else CarriersRun(folder, worlds, per_kind, adapter=adapter)
+    run_carriers(run).show(out, print_json if as_json else None)
+
+
 @evaluate.command("moments")
 def eval_moments(
     folder: WorkFlag = Path("eval"),
@@ -143,14 +180,18 @@ def eval_moments(
 def eval_abstain(
     folder: WorkFlag = Path("eval"),
     worlds: Annotated[int, typer.Option(min=1, help="Unseen worlds of 20 minutes")] = 6,
+    says: Annotated[
+        Path | None, typer.Option("--says-times", help="A model that says times, from nano.train --says-times, beside", show_default=False)
+    ] = None,
     out: ResultsFlag = None,
     quick: QuickFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """The same questions with their evidence in the memory and cut out of it."""
+    """The same questions with their evidence in the memory and cut out of it, and what is cited."""
     from workers.eval_world import WorldRun, run_abstain
 
-    run_abstain(WorldRun(folder, 1, 2, 300.0) if quick else WorldRun(folder, worlds)).show(out, print_json if as_json else None)
+    run = WorldRun(folder, 1, 2, 300.0, says_times=says) if quick else WorldRun(folder, worlds, says_times=says)
+    run_abstain(run).show(out, print_json if as_json else None)
 
 
 @evaluate.command("needle")

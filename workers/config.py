@@ -22,7 +22,11 @@ from memory.mergers import MERGERS
 from qa.answerers.chat_server import DEFAULT_LIMITS, PREFIX, Endpoint
 from qa.answerers.dropping import PRESETS
 from qa.answerers.focusing import METHODS
+from qa.answerers.vlm import DEFAULT_LIMITS as VLM_LIMITS
+from qa.answerers.weights import WEIGHTS
 from qa.rerank import MOST
+from qa.route import ROUTES
+from qa.support import CHECKS
 
 FILE = "footage.toml"
 _STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -63,7 +67,7 @@ class IndexConfig(_Section):
     `encoder` makes them. Found is in either case by `encoder`. See docs/models.md."""
     merger: Annotated[str, _one_of(MERGERS)] = "details"
     """How tokens are merged, see docs/compression.md."""
-    tokens_per_carrier: Annotated[int, Field(ge=1)] = 16
+    tokens_per_carrier: Annotated[int, Field(ge=1)] = 24
     gate: Literal["change", "all"] = "change"
     ocr: Literal["auto", "on", "off"] = "auto"
     """Read text on the screen; auto: when the `ocr` extra is installed."""
@@ -91,17 +95,35 @@ class AskConfig(_Section):
     """Share of the budget spread evenly over time whatever matches, for questions about the whole; None: what the selector itself takes."""
     budget: Annotated[int, Field(ge=0)] = 4096
     """Visual tokens."""
+    overview: Annotated[int, Field(ge=0)] = 128
+    """Visual tokens, of the budget a quarter at most, in which a model sees all that is asked about, whatever is asked; 0: none.
+    nano, which reads row by row, has none."""
+    route: Annotated[str, _one_of(("auto", *ROUTES))] = "auto"
+    """Where to look: "now" (the last seconds), "overall" (evenly over the whole), "local" (what matches); auto: as the question says."""
+    check: Annotated[str, _one_of(CHECKS)] = "score"
+    """A second look at what an answer points at: by "score", by the "model" that answers (a pass each), or "none"."""
     focus: Annotated[str, _one_of(("", *METHODS))] = ""
     """How a frame's tokens are made fewer with the question's words, right before the language model, see docs/compression.md."""
     focus_tokens: Annotated[int, Field(ge=1)] = 8
     """Tokens of a frame that `focus` leaves; llama-vid always leaves two."""
     drop: Annotated[str, _one_of(("none", *PRESETS))] = "none"
     """How visual tokens leave the language model on the way, from 4,096 of them on, see docs/compression.md."""
+    weights: Annotated[str, _one_of(WEIGHTS)] = "full"
+    """Of a language model on this machine: "full", or "8bit" or "4bit" through bitsandbytes (extra `quantized`)."""
+    kv: Literal["none", "budget", "offload"] = "none"
+    """A model reads all that is asked about once, before the evidence of each question, and keeps keys and values: of so many tokens
+    ("budget"), or all of them on the host, of which so many are fetched ("offload"); see docs/models.md."""
+    kv_tokens: Annotated[int, Field(ge=512)] = 6144
+    """Tokens of `kv`, in each layer."""
     moments: Annotated[int, Field(ge=1)] = 5
     rerank: Annotated[int, Field(ge=0, le=MOST)] = 0
     """So many moments are put into the order in which the model finds them helpful, before the best are kept; a pass of the model each."""
     stall_s: Annotated[float, Field(gt=0)] = DEFAULT_LIMITS.stall_s
     """Seconds without a word after which a server of `openai:` is given up."""
+    max_s: Annotated[float, Field(gt=0)] = VLM_LIMITS.seconds
+    """Seconds after which an answer of a model on this machine is cut."""
+    prefix_mib: Annotated[int, Field(ge=0)] | None = None
+    """Keys and values that are kept of prompts, for those that begin alike; None: 1,024 on a GPU, 256 else; 0: none."""
     ground: bool = True
     """Decode around the edges of what is cited, to give them to the frame."""
 

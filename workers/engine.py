@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from footage.errors import ConfigError, NothingRecorded
 from footage.frames import Clip
 from footage.protocols import Answerer, Encoder, Fetcher
-from footage.questions import Answer, Budget, Moment, Question
+from footage.questions import Answer, Budget, Moment, Question, Turn
 from footage.recordings import Recording
 from footage.timespan import TimeSpan, parse_clock
 from frame_select.registry import selector
@@ -26,16 +26,22 @@ from nano import TOWER
 from qa.answerers.moments import MomentsAnswerer
 from qa.answerers.template import TemplateAnswerer
 from qa.answerers.vlm import VlmAnswerer
-from qa.ask import Scope, ask, search, search_image
+from qa.ask import OVERVIEW, Onlooker, Overview, Scope, Stopwatch, ask, search, search_image
 from qa.parse import parse
+from qa.route import OVERALL, route_of
+from qa.summary import Summary
 from qa.timeline import Scene
 from workers import known_encoders
+from workers.choices import with_choice
 from workers.config import Settings, find_library, load_settings
+from workers.conversation import Conversation
 from workers.indexing import Done, Listener, Refused, index, processes
 from workers.models import NANO, checkpoint_of, is_served, is_world, load_answerer, served_answerer
+from workers.overviews import Overviews
 from workers.pictures import Pictures
 from workers.reading import Reading
 from workers.remember import Tools, open_source
+from workers.summary import summary
 from workers.timeline import MIN_S, timeline
 from workers.two_towers import TwoTowers, finder_of, refuse_strangers
 
@@ -68,6 +74,7 @@ class Library:
         self._reader: LocalStore | None = None
         self._answers: Answerer | None = None
         self._note = ""
+        self._overviews = Overviews()
 
     def __enter__(self) -> Self:
         return self
@@ -153,28 +160,39 @@ class Library:
         listener: Listener | None = None,
         choices: Sequence[str] = (),
         answerer: Answerer | None = None,
+        earlier: Sequence[Turn] = (),
+        heard: Callable[[str], None] | None = None,
     ) -> Answer:
         """Answer in words and moments. With a source that is not in the library yet, index it first.
 
         start, end: seconds or clock text; only what lies between is searched. jobs: processes to index with.
-        choices: of a multiple-choice question. answerer: instead of the one that settings name.
+        choices: of a multiple-choice question. answerer: instead of the one that settings name. earlier: what was asked before, for models
+        that can be told (`conversation` sees to it). heard: gets the answer's words as they come.
         """
-        asked = replace(_question(question), choices=tuple(choices))
+        watch, asked = Stopwatch(), replace(_question(question), choices=tuple(choices), earlier=tuple(earlier))
         if source:
             recording = self.indexed(source, jobs, listener)
         s = self.settings.ask
-        covering = {} if s.coverage is None else {"coverage": s.coverage}
+        route = route_of(question) if s.route == "auto" else s.route
+        chooses = "uniform" if route == OVERALL else s.selector
+        covering = {} if s.coverage is None or route == OVERALL else {"coverage": s.coverage}
         scope = self.scope(recording, start, end)
         if scope.recording_ids is None:
             scope = self._narrowed(question, scope)
         answer = ask(
             asked, memory=self.memory, encoder=self.encoder, answerer=answerer or self.answerer, budget=Budget(s.budget),
-            selector=selector(s.selector, tokens_per_carrier=self.settings.index.tokens_per_carrier, **covering),
+            selector=selector(chooses, tokens_per_carrier=self.settings.index.tokens_per_carrier, **covering),
             fetcher=self.fetcher() if s.ground else None, scope=scope, moments=s.moments, rerank=s.rerank, names=self._naming(scope),
+            overview=self._overview(answerer or self.answerer), watch=watch,
+            heard=heard, route=route, check=s.check, finder=finder_of(self.encoder),
         )  # fmt: skip
-        answer = replace(answer, warnings=self._warnings(scope))
+        answer = with_choice(replace(answer, warnings=(*answer.warnings, *self._warnings(scope))), asked.choices)
         self._keep(question, answer)
         return answer
+
+    def conversation(self, *, recording: str = "", start: float | str | None = None, end: float | str | None = None) -> Conversation:
+        """Questions of which each may lean on those before it: "what colour was it?". Only what is named here is searched."""
+        return Conversation(self, recording=recording, start=start, end=end)
 
     def search(
         self,
@@ -221,6 +239,16 @@ class Library:
             ConfigError: no such recording, or several. NothingRecorded: none of it was seen between start and end.
         """
         return timeline(self, recording, start, end, min_s=min_s, every=every)
+
+    def summary(self, recording: str = "", *, start: float | str | None = None, end: float | str | None = None) -> Summary:
+        """What one recording shows in a few sections, each line with its time and what it is drawn from; kept until something changes.
+
+        In the words of the model that settings name where it follows instructions, else in what is read, said and seen there.
+
+        Raises:
+            ConfigError: no such recording, or several. NothingRecorded: none of it was seen between start and end.
+        """
+        return summary(self, recording, start, end)
 
     def dump(self) -> Iterator[dict[str, Any]]:
         """The whole content, canonical: two libraries that hold the same give the same."""
@@ -278,6 +306,12 @@ class Library:
         if self._answers is None:
             self._answers = self._load_answerer(self.settings.ask.model)
         return self._answers
+
+    def _overview(self, answerer: Answerer) -> Overview | None:
+        """For a model whose prompts have a place for one, and that does not see everything anyway."""
+        reads = answerer.reading if isinstance(answerer, VlmAnswerer) and not isinstance(answerer, Onlooker) else None
+        count = 0 if reads is None or reads.one_by_one else min(self.settings.ask.overview, reads.max_visual_tokens // OVERVIEW)
+        return (lambda view, most: self._overviews(view, min(most, count))) if count else None
 
     def _load_answerer(self, model: str) -> Answerer:
         encoder, sees = self.encoder, finder_of(self.encoder).id != "color@1"
@@ -392,13 +426,16 @@ def moment_json(moment: Moment, library: Library) -> dict[str, Any]:
 
 
 def answer_json(answer: Answer, library: Library) -> dict[str, Any]:
-    """`footage ask --json`: text, model, found, citations (see moment_json), gaps, plan, warnings, tokens, cost, seconds by stage.
+    """`footage ask --json`: text, model, route, choice, found, citations (see moment_json), gaps, plan, warnings, tokens, cost,
+    seconds by stage.
 
-    cost: see footage.costs.Cost.
+    route, choice: see footage.questions.Answer; cost: see footage.costs.Cost.
     """
     return {
         "text": answer.text,
         "model": answer.model,
+        "route": answer.route,
+        "choice": answer.choice,
         "found": answer.found,
         "citations": [moment_json(m, library) for m in answer.citations],
         "gaps": [{"recording": name, "start_s": g.span.start_s, "end_s": g.span.end_s, "reason": g.reason} for name, g in answer.gaps],

@@ -25,9 +25,12 @@ class Filmed:
     recording_id: str
 
 
-def open_nano(folder: Path, *, model: str = "nano", index: Mapping[str, Any] = NANO_INDEX) -> Library:
-    """A library in a folder, read by nano's tower. model: who answers, nano or a checkpoint that reads the same carriers."""
-    return open_library(str(folder), index=dict(index), ask=NANO_ASK | {"model": model})
+def open_nano(folder: Path, *, model: str = "nano", index: Mapping[str, Any] = NANO_INDEX, alone: bool = False) -> Library:
+    """A library in a folder, read by nano's tower. model: who answers, nano or a checkpoint that reads the same carriers.
+
+    alone: every question pays for all that is read for it; nothing is kept from the one before.
+    """
+    return open_library(str(folder), index=dict(index), ask=NANO_ASK | {"model": model} | ({"prefix_mib": 0} if alone else {}))
 
 
 def film(library: Library, config: WorldConfig, folder: Path, *, per_kind: int, per_kind_new: int = 0) -> Filmed:

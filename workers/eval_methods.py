@@ -91,17 +91,17 @@ def merged_by(merger: Merger) -> Fewer:
 DETAILS = each(detailed)
 
 
-def given(level: int = 64, fewer: Fewer = DETAILS) -> Method:
+def given(level: int = 64, fewer: Fewer = DETAILS, *, answerer: Answerer | None = None) -> Method:
     """The right frames handed over, in so many tokens each: what the model could do if nothing were ever missed.
 
-    A question without an answer gets what footage itself would find for it.
+    A question without an answer gets what footage itself would find for it. answerer: another one than the library's.
     """
 
     def method(examined: Examined, question: Question, truth: Sequence[tuple[float, float]]) -> Answer:
         spans = [TimeSpan(a, b) for a, b in truth]
         spans = spans or [m.span for m in examined.library.search(question.text, recording=examined.film.recording_id, limit=2)]
         evidence = [_evidence(examined, span, examined.rows_in(span), level, fewer) for span in spans]
-        return _answered(examined.library.answerer, question, [e for e in evidence if e.shown])
+        return _answered(answerer or examined.library.answerer, question, [e for e in evidence if e.shown])
 
     return method
 
@@ -119,9 +119,14 @@ def planned(level: int) -> Method:
 
 def cut_out(examined: Examined, question: Question, truth: Sequence[tuple[float, float]]) -> Answer:
     """footage, asked of a memory in which the true spans were never seen."""
+    return asked_without(examined, question, [TimeSpan(a, b) for a, b in truth], examined.library.answerer)
+
+
+def asked_without(examined: Examined, question: Question, spans: Sequence[TimeSpan], answerer: Answerer) -> Answer:
+    """footage with some answerer, asked of a memory in which some spans were never seen."""
     library, s = examined.library, examined.library.settings
     return ask(
-        question, memory=_Without(library.memory, [TimeSpan(a, b) for a, b in truth]), encoder=library.encoder, answerer=library.answerer,
+        question, memory=_Without(library.memory, spans) if spans else library.memory, encoder=library.encoder, answerer=answerer,
         selector=selector(s.ask.selector, tokens_per_carrier=s.index.tokens_per_carrier), budget=Budget(s.ask.budget),
         scope=Scope((examined.film.recording_id,)), moments=s.ask.moments,
     )  # fmt: skip
@@ -154,9 +159,11 @@ class _Shortened:
     def id(self) -> str:
         return f"{self.inner.id} at {self.level}"
 
-    def stream(self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None) -> Iterator[str]:
+    def stream(
+        self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None, overview: Sequence[Evidence] = ()
+    ) -> Iterator[str]:
         shorter = [replace(e, shown=tuple(detailed(c, self.level) for c in e.shown)) for e in evidence]
-        return self.inner.stream(question, shorter, meter=meter)
+        return self.inner.stream(question, shorter, meter=meter, overview=overview)
 
 
 def read_rows(examined: Examined, question: Question, groups: Sequence[Sequence[int]], level: int) -> Answer:

@@ -66,9 +66,9 @@ def run_needle(run: NeedleRun) -> Report:
         count = sum(len(marks[hours, d]) for d in DEPTHS)
         on_disk = _size(run.folder / f"library-{hours:.3g}h")
         costs.append({
-            "length": _length(hours), "film": f"{filmed.path.stat().st_size / 1e6:.0f} MB", "made and indexed": f"{made_s:.0f} s",
+            "length": length(hours), "film": f"{filmed.path.stat().st_size / 1e6:.0f} MB", "made and indexed": f"{made_s:.0f} s",
             "memory on disk": f"{on_disk / 1e6:.1f} MB", "seconds a question": round(asked_s / max(1, count), 2),
-            "peak memory so far": f"{_peak_mb():.0f} MB",
+            "peak memory so far": f"{peak_mb():.0f} MB",
         })  # fmt: skip
     report = _report(run, marks, costs)
     report.begun = started
@@ -104,13 +104,13 @@ def _report(run: NeedleRun, marks: dict[tuple[float, float], list[Marked]], cost
          "method": m.method, "reply": m.reply, "right": m.right, "cited": m.cited} for hours, depth, m in every
     ])  # fmt: skip
     report.table("right answers that point into the needle's own interval", [
-        {"method": name, **{_length(h): bootstrap([float(_found(m)) for hours, _, m in every if hours == h and m.method == name],
+        {"method": name, **{length(h): bootstrap([float(_found(m)) for hours, _, m in every if hours == h and m.method == name],
                                                   groups=[f"{d}" for hours, d, m in every if hours == h and m.method == name])
                             for h in run.hours}} for name in METHODS
     ])  # fmt: skip
     report.table("what it took", costs)
     cells = [[np.mean([_found(m) for m in marks[h, d] if m.method == "footage"]) for h in run.hours] for d in DEPTHS]
-    report.heat = (np.array(cells), [f"{d:.0%}" for d in DEPTHS], [_length(h) for h in run.hours])
+    report.heat = (np.array(cells), [f"{d:.0%}" for d in DEPTHS], [length(h) for h in run.hours])
     report.heat_title = "One event hidden in hours: right and cited, footage with nano"
     return report
 
@@ -120,11 +120,11 @@ def _found(m: Marked) -> bool:
     return m.iou > 0 if m.method == "retrieval only" else m.right and m.cited
 
 
-def _length(hours: float) -> str:
+def length(hours: float) -> str:
     return clock(hours * 3600).split(".")[0].lstrip("0:") if hours < 1 else f"{hours:g} h"
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """Largest resident size of this process and, if that was larger, of one of its workers."""
     return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
 

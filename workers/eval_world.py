@@ -15,6 +15,7 @@ from workers.eval_films import film, open_nano
 from workers.eval_marks import Marked, mark
 from workers.eval_methods import Examined, Method, cut_out, each, given, last, ours, planned, retrieval_only, uniform
 from workers.eval_report import Report
+from workers.eval_said import says_times
 from workers.eval_stats import Interval, bootstrap
 
 FIRST_SEED = 600
@@ -35,6 +36,8 @@ class WorldRun:
     duration_s: float = 1200.0
     model: str = "nano"
     """Or the folder of another checkpoint that reads nano's carriers, such as one trained without some levels."""
+    says_times: Path | None = None
+    """The folder of a checkpoint that says times itself, for `run_abstain` to hold ours against (workers/eval_said.py)."""
 
     @property
     def configs(self) -> list[WorldConfig]:
@@ -110,19 +113,28 @@ def run_moments(run: WorldRun) -> Report:
 def run_abstain(run: WorldRun) -> Report:
     """The same questions with the evidence there and with it cut out: does it still answer?"""
     report = Report("eval abstain", asdict(run))
-    marks = examine(run, {"whole": ours, "cut out": cut_out}, lambda q: bool(q.spans) and q.kind not in ("existence", "times"))
+    methods: dict[str, Method] = {"whole": ours, "cut out": cut_out}
+    if run.says_times is not None:
+        told = {"says the time, whole": says_times(run.says_times), "says the time, cut out": says_times(run.says_times, cut_out=True)}
+        methods |= told
+    marks = examine(run, methods, lambda q: bool(q.spans) and q.kind not in ("existence", "times"))
     report.rows = [row(m) for m in marks]
-    rows = []
-    for name in ("whole", "cut out"):
-        own = [m for m in marks if m.method == name]
-        new = [m for m in own if m.question.held_out]
-        rows.append({"memory": name, "refuses": share(own, "refused"), "refuses, what training never had": share(new, "refused")})
-    report.table("the same questions with their evidence and without it", rows)
+    by_method = {name: [m for m in marks if m.method == name] for name in methods}
+    report.table("the same questions with their evidence and without it", [
+        {"memory": name, "refuses": share(own, "refused"),
+         "refuses, what training never had": share([m for m in own if m.question.held_out], "refused")}
+        for name, own in by_method.items()
+    ])  # fmt: skip
+    report.table("what is cited where the evidence is there", [
+        {"memory": name, "right": right(own), "cites the right interval": share(own, "cited"), "temporal IoU": share(own, "iou"),
+         "right, but cited elsewhere": sum(m.right and not m.cited for m in own)}
+        for name, own in by_method.items() if "cut out" not in name
+    ])  # fmt: skip
     return report
 
 
 def filmed(run: WorldRun) -> list[Examined]:
-    library = open_nano(run.folder / "library", model=run.model)
+    library = open_nano(run.folder / "library", model=run.model, alone=True)
     return [
         Examined(library, film(library, config, run.folder, per_kind=run.per_kind, per_kind_new=run.per_kind // 3))
         for config in run.configs

@@ -13,7 +13,7 @@ USABLE = 0.85
 """Of a GPU: the rest is left to activations and to the driver, which nothing here counts."""
 READ = 4096 + 512
 """Tokens of a prompt: all that the default `ask.budget` may spend on pictures, and words around them."""
-TOKENS = 16
+TOKENS = 24
 """Of a carrier, by default."""
 
 

@@ -1,5 +1,6 @@
 """Models by name: "nano" or a checkpoint, for looking (encoders) and for answering."""
 
+from functools import partial
 from pathlib import Path
 
 import nano
@@ -7,11 +8,13 @@ from footage.checkpoints import fingerprint
 from footage.protocols import Answerer
 from memory.encoders.checkpoint import find_checkpoint, quiet, tail_name
 from memory.encoders.place import place
-from qa.answerers.chat_server import PREFIX, Endpoint, Limits
+from qa.answerers import chat_server
+from qa.answerers.chat_server import PREFIX, Endpoint
 from qa.answerers.dropping import preset
 from qa.answerers.focusing import focusing
 from qa.answerers.openai import Looks, OpenAIAnswerer
-from qa.answerers.vlm import VlmAnswerer
+from qa.answerers.vlm import Limits, VlmAnswerer
+from qa.kv.answerer import Kv, KvAnswerer
 from workers.config import Settings
 
 NANO = "nano"
@@ -34,14 +37,20 @@ def load_answerer(name: str, settings: Settings) -> VlmAnswerer:
     """A video-language model from nano's folder, a local folder or a hub id.
 
     Raises:
-        ModelMissing, ModelError: see find_checkpoint and VlmAnswerer.load. ConfigError: no such schedule of dropping, no such focus.
+        ModelMissing, ModelError: see find_checkpoint and VlmAnswerer.load. ConfigError: no such schedule of dropping, no such focus,
+            or a model that has no use for ask.kv.
     """
     dropping, focus = preset(settings.ask.drop), focusing(settings.ask.focus, settings.ask.focus_tokens)
+    kept = settings.ask.prefix_mib
+    limits = Limits(settings.ask.max_s, None if kept is None else kept * 2**20)
     folder = checkpoint_of(name, settings)
     where, dtype = place(settings.index.device, settings.index.dtype)
     with quiet():
         id = f"{tail_name(str(name), folder)}@{fingerprint(folder)}"
-        return VlmAnswerer.load(folder, id=id, device=where, dtype=dtype, dropping=dropping, focusing=focus)
+        loaded = partial(VlmAnswerer.load if settings.ask.kv == "none" else KvAnswerer.load, folder, id=id, device=where, dtype=dtype)
+        made = loaded(dropping=dropping, focusing=focus, limits=limits, weights=settings.ask.weights)
+    kind = settings.ask.kv
+    return made.over(Kv(kind, settings.ask.kv_tokens)) if isinstance(made, KvAnswerer) and kind != "none" else made
 
 
 def is_served(name: str) -> bool:
@@ -51,7 +60,7 @@ def is_served(name: str) -> bool:
 
 def served_answerer(name: str, settings: Settings, looks: Looks, without_evidence: Answerer) -> OpenAIAnswerer:
     """A model of a server, by openai:URL#NAME. Raises ConfigError: no such address, or no client library."""
-    limits = Limits(stall_s=settings.ask.stall_s)
+    limits = chat_server.Limits(stall_s=settings.ask.stall_s)
     return OpenAIAnswerer(Endpoint.parse(name), looks, limits=limits, without_evidence=without_evidence)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from footage.carriers import MemoryView
 from footage.errors import ConfigError
+from footage.protocols import Answerer
 from footage.recordings import Gap, Recording
 from footage.timespan import TimeSpan, clock_words, subtract
 from memory.segmentation import OnlineCutter, scenes
@@ -30,12 +31,13 @@ LABEL_CHARS = 46
 
 
 def timeline(
-    library: "Library", recording: str, start: float | str | None, end: float | str | None, *, min_s: float = MIN_S, every: bool = False
-) -> list[Scene]:
-    """See Library.timeline."""
+    library: "Library", recording: str, start: float | str | None, end: float | str | None, *, min_s: float = MIN_S, every: bool = False,
+    asks: bool = True,
+) -> list[Scene]:  # fmt: skip
+    """See Library.timeline. asks: the model that answers, where it follows instructions, for the captions."""
     if not min_s > 0:
         raise ConfigError(f"a scene must last longer than 0 s, not {min_s:g}", hint="--min-s 2 is the default")
-    facts = _recording(library, recording)
+    facts = recording_of(library, recording)
     scope = library.scope(facts.recording_id, start, end)
     view = within(library.memory.view(scope.recording_ids), scope.span)
     span = _both(facts.span, scope.span or facts.span)
@@ -45,11 +47,12 @@ def timeline(
     runs, spans = fewer(runs, edges_of(runs, view, span, gaps), view, min_s=min_s, most=most)
     is_sharp = library.settings.ask.ground and len(spans) <= EXACT
     sharp = exact(spans, facts.recording_id, library.fetcher()) if is_sharp else [(each, False) for each in spans]
-    told = _told(library, view, runs, sharp)
+    told = _told(library, view, runs, sharp, library.answerer if asks else None)
     return sorted([*told, *(Scene(facts.recording_id, gap.span, gap.reason, "gap", None) for gap in gaps)], key=lambda scene: scene.span)
 
 
-def _recording(library: "Library", name: str) -> Recording:
+def recording_of(library: "Library", name: str) -> Recording:
+    """The one of that name, or the only one. Raises ConfigError: no such recording, or several."""
     known = [recording for recording, _ in library.recordings()]
     if not name and len(known) != 1:
         names = ", ".join(library.name_of(recording.recording_id) for recording in known[:8])
@@ -90,11 +93,13 @@ def _cutter(limit: float) -> OnlineCutter:
     return OnlineCutter(threshold=limit, same=SAME, least=1, most=sys.maxsize)
 
 
-def _told(library: "Library", view: MemoryView, runs: Sequence[slice], spans: Sequence[tuple[TimeSpan, bool]]) -> list[Scene]:
+def _told(
+    library: "Library", view: MemoryView, runs: Sequence[slice], spans: Sequence[tuple[TimeSpan, bool]], model: Answerer | None
+) -> list[Scene]:
     """Every scene with the best that is known to say of it."""
     [recording_id] = view.recording_ids
     texts = Texts(library.memory.texts([recording_id]), [span for span, _ in spans])
-    by_colour, model, made = finder_of(library.encoder).id == "color@1", library.answerer, []
+    by_colour, made = finder_of(library.encoder).id == "color@1", []
     for run, (span, is_exact) in zip(runs, spans, strict=True):
         row = typical(view, run)
         caption, source = "", ""
@@ -131,6 +136,7 @@ def print_timeline(found: Sequence[Scene]) -> None:
 
     table = Table("time", "what", box=None, header_style="bold", pad_edge=False)
     table.columns[0].no_wrap = table.columns[1].no_wrap = True
+    table.columns[0].min_width = max((len(_when(scene)) for scene in found), default=0)
     table.columns[0].justify, table.columns[1].overflow = "right", "ellipsis"
     for scene in found:
         style = "dim" if scene.source in ("gap", "") else ""

@@ -9,7 +9,7 @@ from typing import Any
 from footage.questions import Question
 from footage.timespan import clock_words
 from qa.answerers.moments import SEEN_AS
-from qa.answerers.prompt import Row
+from qa.answerers.prompt import Row, told_before
 
 SYSTEM = (
     "You answer questions about video recordings. You are shown numbered moments, each with its time: pictures of it, or text that was "
@@ -41,6 +41,9 @@ def messages(question: Question, shown: Sequence[Shown], durations_s: dict[str, 
     parts = [_text(" ".join(lengths))]
     for n, item in enumerate(shown, start=1):
         parts += _moment(n, item)
+    if before := told_before(question):
+        quoted = ", ".join(map(_quoted, before))
+        parts.append(_text(f"Of this conversation, to know what is meant and nothing else: <evidence>{quoted}</evidence>"))
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": [*parts, _text(_asked(question))]}]
 
 

@@ -22,7 +22,9 @@ class MomentsAnswerer:
     def id(self) -> str:
         return "none"
 
-    def stream(self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None) -> Iterator[str]:
+    def stream(
+        self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None, overview: Sequence[Evidence] = ()
+    ) -> Iterator[str]:
         if not evidence:
             yield self._nothing(question)
         for place, item in enumerate(evidence, start=1):
@@ -40,4 +42,4 @@ def line(item: Evidence) -> str:
     where = f"{item.span}" + (f" of {item.name}" if item.name else "")
     if isinstance(item.content, TextRow):
         return f'{where}: {SEEN_AS.get(item.kind, item.kind)} "{item.content.text}"'
-    return f"{where}: the picture matches (score {item.score:.2f})"
+    return f"{where}: the picture matches (score {item.score:.2f})" if item.score else f"{where}: what is seen then"

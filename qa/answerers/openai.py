@@ -49,7 +49,9 @@ class OpenAIAnswerer:
     def id(self) -> str:
         return str(self._endpoint)
 
-    def stream(self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None) -> Iterator[str]:
+    def stream(
+        self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None, overview: Sequence[Evidence] = ()
+    ) -> Iterator[str]:
         """As Answerer.stream; a reply that breaks off ends in an error, whatever was told of it before.
 
         Raises:

@@ -4,7 +4,9 @@ A row is `[2] 12:05 <frames> 12:09 [2]`: its mark and its time stand before and 
 Letters: K tokens of a frame, D their width.
 """
 
+import json
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +16,7 @@ import numpy as np
 from footage.arrays import AnyArray
 from footage.carriers import Carrier
 from footage.nested import nested
-from footage.questions import Evidence
+from footage.questions import Evidence, Question
 from footage.recordings import TextRow
 from footage.timespan import TimeSpan, clock_words
 from qa.families.smolvlm import plain
@@ -27,6 +29,10 @@ COLUMNS, ROWS = "bcdefghi", "stuvwxyz"
 PLACE = re.compile(rf"\b([{COLUMNS}])(?: \w+)? ([{ROWS}])$")
 SPELLED = re.compile(r"(?:(?<= )|^)[a-z] [A-Z0-9](?: [a-z] [A-Z0-9])*(?= |$)")
 NOT_THERE = "Not in the footage."
+_BRACKETS = str.maketrans("[]<>", "()‹›")
+_JOINERS = "\u200c\u200d"  # of scripts and pictograms
+TURNS, TURN_CHARS = 3, 300
+"""Of a conversation that a model is told: the last turns, and so much of each answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ class Row:
     """One piece of evidence as the model reads it."""
 
     place: int
-    """Its number in the list of evidence, from 1: what citations are made of."""
+    """Its number in the list of evidence, from 1: what citations are made of; 0: an overview, which nothing can point at."""
     span: TimeSpan
     frames: tuple[AnyArray, ...] = ()
     """Each (K, D) float32."""
@@ -59,6 +65,11 @@ def rows_of(evidence: Sequence[Evidence]) -> list[Row]:
             rows.append(_row(place, item.span, item.shown))
     order = sorted(range(len(rows)), key=lambda n: (evidence[n].recording_id, rows[n].span.start_s, n))
     return [rows[n] for n in order]
+
+
+def overview_rows(overview: Sequence[Evidence]) -> list[Row]:
+    """One a recording, as each is given."""
+    return [_row(0, item.span, item.shown) for item in overview]
 
 
 def _row(place: int, span: TimeSpan, shown: Sequence[Carrier]) -> Row:
@@ -104,14 +115,48 @@ def _coarser(row: Row, most: int) -> Row:
 
 
 def written(rows: Sequence[Row], image: str | Callable[[Row], str]) -> str:
-    """The rows in words, numbered from 1 in this order. image: the mark of a visual token, or what writes a row's frames."""
-    return " ".join(
-        f"[{n}] {clock_words(r.span.start_s)} {_body(r, image)} {clock_words(r.span.end_s)} [{n}]" for n, r in enumerate(rows, 1)
-    )
+    """The rows in words, numbered from 1 in this order. image: the mark of a visual token, or what writes a row's frames.
+
+    An overview comes first, without a number: a time and a frame, again and again, and how long it goes on. That stands last, so that
+    what is before it stays as it is while footage grows.
+    """
+    seen = [f"overview: {_moments(r, image)} ; {clock_words(r.span.end_s)} long" for r in rows if not r.place]
+    numbered = [r for r in rows if r.place]
+    return " ".join([
+        *seen,
+        *(f"[{n}] {clock_words(r.span.start_s)} {_body(r, image)} {clock_words(r.span.end_s)} [{n}]" for n, r in enumerate(numbered, 1)),
+    ])  # fmt: skip
+
+
+def _moments(row: Row, image: str | Callable[[Row], str]) -> str:
+    """0:04 <frame> 0:12 <frame> ..."""
+    alone = (replace(row, frames=(f,), times_s=(t,)) for f, t in zip(row.frames, row.times_s, strict=True))
+    return " ".join(f"{clock_words(each.times_s[0])} {_body(each, image)}" for each in alone)
 
 
 def _body(row: Row, image: str | Callable[[Row], str]) -> str:
-    return row.text or (image(row) if callable(image) else plain([len(frame) for frame in row.frames], image))
+    if row.text:
+        return json.dumps(harmless(row.text), ensure_ascii=False)
+    return image(row) if callable(image) else plain([len(frame) for frame in row.frames], image)
+
+
+def harmless(text: str) -> str:
+    """What was read or said in footage, as a prompt can hold it: one line in which nothing is a mark, or a special token of a tokenizer.
+
+    Its look-alikes (full width) neither, and no letters that nobody sees. Words stay: that they are not obeyed is up to the model.
+    """
+    seen = "".join(char for char in text if char.isspace() or char in _JOINERS or unicodedata.category(char)[0] != "C")
+    return " ".join(unicodedata.normalize("NFKC", seen).split()).translate(_BRACKETS)
+
+
+def told_before(question: Question) -> list[str]:
+    """The last turns of a conversation in words, oldest first, each on one line; [] where there were none.
+
+    For models that follow instructions, before the question. Marks are left out: they point at what was found for another question.
+    """
+    return [
+        f"Asked before: {turn.question} Answered: {harmless(MARK.sub('', turn.answer))[:TURN_CHARS]}" for turn in question.earlier[-TURNS:]
+    ]
 
 
 def pointed(reply: str, rows: Sequence[Row]) -> list[Row]:

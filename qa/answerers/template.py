@@ -26,7 +26,9 @@ class TemplateAnswerer:
     def id(self) -> str:
         return "template"
 
-    def stream(self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None) -> Iterator[str]:
+    def stream(
+        self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None, overview: Sequence[Evidence] = ()
+    ) -> Iterator[str]:
         pictures = [(i, e, e.content) for i, e in enumerate(evidence, start=1) if isinstance(e.content, Carrier)]
         colours = names_in(question.text)
         if _WHAT_COLOUR.search(question.text) and pictures:

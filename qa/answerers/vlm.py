@@ -1,24 +1,27 @@
 """VlmAnswerer: a video-language model that reads carriers in place of visual tokens and points at what it read."""
 
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import Any, Self
-
-import numpy as np
 
 from footage.arrays import AnyArray
 from footage.costs import LanguageShape, Meter
 from footage.errors import ConfigError, ModelError, OutOfDeviceMemory
 from footage.questions import Evidence, Question
-from qa.answerers.dropping import Dropping, prefill, step
+from qa.answerers.chat_reply import Reply, looped
+from qa.answerers.decoding import Language
+from qa.answerers.dropping import Dropping
 from qa.answerers.focusing import Focusing
 from qa.answerers.one_by_one import OneByOne
-from qa.answerers.prompt import NOT_THERE, Row, fitted, rows_of, spoken, written
+from qa.answerers.prefix import ON_CPU, ON_GPU, PrefixCache
+from qa.answerers.prompt import NOT_THERE, Row, fitted, overview_rows, rows_of, spoken, told_before, written
+from qa.answerers.weights import loading
 from qa.families.family import Group, Prompt
 from qa.families.registry import FAMILIES, family_of
 from qa.parse import STOP_WORDS, parse
@@ -48,21 +51,48 @@ class Reading:
     """What people must know before they believe it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long an answer may take; how many tokens it may have the checkpoint says, see Reading."""
+
+    seconds: float = 120.0
+    """From the question to the last word; read row by row, to the last row that is begun."""
+    prefix_bytes: int | None = None
+    """How much is kept of prompts that were read, for those that begin alike; None: prefix.ON_GPU or ON_CPU."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class _TimeIsUp(Exception):
+    pass
+
+
 class VlmAnswerer:
-    """Evidence rows with carriers as `inputs_embeds`; times in its answers come from those rows."""
+    """Evidence rows with carriers as `inputs_embeds`; times in its answers come from those rows. Threads may share one.
+
+    Greedy: of a checkpoint's generation_config.json only the tokens that end a text are taken, no sampling and no penalty.
+    """
 
     def __init__(
-        self, model: Any, tokenizer: Any, *, id: str, reading: Reading, dropping: Dropping | None = None, focusing: Focusing | None = None
-    ) -> None:
+        self, model: Any, tokenizer: Any, *, id: str, reading: Reading, dropping: Dropping | None = None, focusing: Focusing | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:  # fmt: skip
         self._model, self._tokenizer, self._id, self.reading = model, tokenizer, id, reading
-        self._dropping, self._focusing = dropping, focusing
+        self._focusing, self._limits, self._tokenizing = focusing, limits, Lock()
         self._family = family_of(model.model, tokenizer=tokenizer)
+        kept = limits.prefix_bytes if limits.prefix_bytes is not None else ON_GPU if model.device.type == "cuda" else ON_CPU
+        self._language = Language(model, self._family.decoder, prefix_bytes=kept, dropping=dropping)
+        known = model.generation_config.eos_token_id
+        self._ends = {tokenizer.eos_token_id, *(known if isinstance(known, list) else [known])}
 
     @classmethod
     def load(
-        cls, folder: Path, *, id: str, device: Any, dtype: Any, dropping: Dropping | None = None, focusing: Focusing | None = None
-    ) -> Self:
+        cls, folder: Path, *, id: str, device: Any, dtype: Any, dropping: Dropping | None = None, focusing: Focusing | None = None,
+        limits: Limits = DEFAULT_LIMITS, weights: str = "full",
+    ) -> Self:  # fmt: skip
         """From a local folder. dropping: how visual tokens leave the language model on the way. focusing: how few it reads at all.
+        weights: one of weights.WEIGHTS.
 
         Raises:
             ModelError: no checkpoint of FAMILIES, or one that cannot be loaded.
@@ -70,9 +100,10 @@ class VlmAnswerer:
         from safetensors import SafetensorError
         from transformers import AutoModelForImageTextToText, AutoTokenizer
 
+        loaded_as = loading(weights, device=device, dtype=dtype)
         try:
             model, loaded = AutoModelForImageTextToText.from_pretrained(
-                folder, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
+                folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **loaded_as
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
@@ -89,7 +120,8 @@ class VlmAnswerer:
             raise ModelError(f"{folder} lacks {len(missing)} weights of its own model, such as {missing[0]}")
         known = {field.name for field in fields(Reading)}
         reading = Reading(**{name: value for name, value in said.items() if name in known})
-        return cls(model.to(device).eval().requires_grad_(False), tokenizer, id=id, reading=reading, dropping=dropping, focusing=focusing)
+        model = (model.to(device) if weights == "full" else model).eval().requires_grad_(False)
+        return cls(model, tokenizer, id=id, reading=reading, dropping=dropping, focusing=focusing, limits=limits)
 
     @property
     def id(self) -> str:
@@ -100,24 +132,78 @@ class VlmAnswerer:
         """The sizes of its decoder."""
         return self._family.shape
 
-    def stream(self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None) -> Iterator[str]:
-        rows = rows_of(evidence)
-        yield self._reply(question, rows, meter or Meter()) if rows else NOT_THERE
+    @property
+    def prefixes(self) -> PrefixCache | None:
+        """What is kept of prompts; None where nothing is, as with `dropping`."""
+        return self._language.prefixes
 
-    def _reply(self, question: Question, rows: list[Row], meter: Meter) -> str:
-        if self.reading.one_by_one:
-            return OneByOne(partial(self._read, meter=meter), aloud=self.reading.aloud).reply(question, rows)
-        near = fitted(rows, self.reading.max_visual_tokens)
-        counts = parse(question.text).how_often
-        return spoken(self._read(question, rows, meter=meter), near, counts=counts, aloud=self.reading.aloud)
+    def stream(
+        self, question: Question, evidence: Sequence[Evidence], *, meter: Meter | None = None, overview: Sequence[Evidence] = ()
+    ) -> Iterator[str]:
+        """As Answerer.stream. The words of a model that is told what to do come as it writes them, see chat_reply.Reply; an answer that is
+        made of a model's words, as of one that works aloud or reads row by row, comes at their end.
+        """
+        rows, meter, until_s = rows_of(evidence), meter or Meter(), time.monotonic() + self._limits.seconds
+        if not rows:
+            yield NOT_THERE
+        elif self.reading.one_by_one:
+            yield self._one_by_one(question, rows, meter, until_s)
+        else:
+            yield from self._told(question, rows, overview_rows(overview), meter, until_s)
 
-    def _read(self, question: Question, rows: Sequence[Row], *, meter: Meter) -> str:
+    def _one_by_one(self, question: Question, rows: list[Row], meter: Meter, until_s: float) -> str:
+        def read(question: Question, rows: Sequence[Row]) -> str:
+            if time.monotonic() > until_s:
+                raise _TimeIsUp
+            return self.read(question, rows, meter=meter)
+
+        try:
+            return OneByOne(read, aloud=self.reading.aloud).reply(question, rows)
+        except _TimeIsUp:
+            return f"No answer (cut: after {self._limits.seconds:g} s)"
+
+    def _told(self, question: Question, rows: list[Row], glance: list[Row], meter: Meter, until_s: float) -> Iterator[str]:
+        def cut(text: str) -> str:
+            return "it repeated itself" if looped(text) else f"after {self._limits.seconds:g} s" if time.monotonic() > until_s else ""
+
+        most = self.reading.max_visual_tokens - sum(row.tokens for row in glance)
+        counts, near = parse(question.text).how_often, fitted(rows, most)
+        reply, told = Reply(near, counts=counts), self.reading.instructed and not self.reading.aloud
+        for text, why in self._growing(question, near, meter, cut, glance):
+            whole = text.rstrip("\ufffd")  # half a character
+            if told and not why and whole.startswith(reply.text) and (said := reply.add(whole[len(reply.text) :])):
+                yield said
+        if told:
+            reply.text = text
+            yield reply.end(why)
+        else:
+            yield spoken(text, near, counts=counts, aloud=self.reading.aloud) + (f" (cut: {why})" if why else "")
+
+    def read(self, question: Question, rows: Sequence[Row], *, meter: Meter) -> str:
         """The model's own words about some rows."""
-        seen = self._seen(question, fitted(rows, self.reading.max_visual_tokens))
+        *_, (text, _) = self._growing(question, fitted(rows, self.reading.max_visual_tokens), meter)
+        return text.strip()
+
+    def _growing(
+        self, question: Question, rows: Sequence[Row], meter: Meter, cut: Callable[[str], str] = lambda text: "", glance: Sequence[Row] = ()
+    ) -> Iterator[tuple[str, str]]:
+        """(The model's own words so far, why they stop there short of their end), a token more each time. cut: why to stop now."""
+        seen = [*self._seen(question, glance), *self._seen(question, rows)]  # each by itself, so that no focus mixes them
+        made, most = list[int](), self.reading.max_new_tokens
         ids, visual = self.prompt(question, seen), sum(row.tokens for row in seen)
-        text, new, layers = self._generate(ids, seen)
-        meter.read(self.shape, visual=visual, text=len(ids) - visual, new=new, layers=layers)
-        return text
+        with self._fits(ids):
+            begun = self._language.read(self._placed(ids, seen))
+            try:
+                for token in self._language.tokens(begun, self._ends):
+                    made.append(token)
+                    text: str = self._tokenizer.decode(made, skip_special_tokens=True)
+                    why = "" if token in self._ends else cut(text) or (f"at {most} tokens" if len(made) >= most else "")
+                    yield text, why
+                    if why:
+                        break
+            finally:
+                text_tokens = len(ids) - visual
+                meter.read(self.shape, visual=visual, text=text_tokens, new=len(made), layers=begun.layers, reused=begun.reused)
 
     def likely(self, question: Question, evidence: Evidence, *, meter: Meter | None = None) -> float:
         """Probability, 0 to 1, of yes against no as the first word when asked whether this moment helps to answer.
@@ -132,9 +218,10 @@ class VlmAnswerer:
         yes, no = self._alone("yes"), self._alone("no")
         seen = self._seen(question, fitted(rows_of([evidence]), self.reading.max_visual_tokens))
         ids, visual = self._ids([written(seen, self._frames), HELPS, *_asked(question)]), sum(row.tokens for row in seen)
-        with self._fits(ids), torch.inference_mode():
-            logits = self._model(**self._placed(ids, seen).inputs, logits_to_keep=1).logits[0, -1].float()
-        (meter or Meter()).read(self.shape, visual=visual, text=len(ids) - visual, new=0)
+        with self._fits(ids):
+            begun = self._language.read(self._placed(ids, seen))
+        logits = begun.logits
+        (meter or Meter()).read(self.shape, visual=visual, text=len(ids) - visual, new=0, layers=begun.layers, reused=begun.reused)
         return float(torch.sigmoid(logits[yes].logsumexp(0) - logits[no].logsumexp(0)))
 
     def _alone(self, word: str) -> list[int]:
@@ -148,24 +235,15 @@ class VlmAnswerer:
 
     def prompt(self, question: Question, rows: Sequence[Row]) -> list[int]:
         """Token ids, with one image token a visual token."""
-        return self._ids([written(rows, self._frames), *([INSTRUCTION] if self.reading.instructed else []), *_asked(question)])
+        told = [INSTRUCTION, *told_before(question)] if self.reading.instructed else []
+        return self._ids([written(rows, self._frames), *told, *_asked(question)])
 
     def _ids(self, parts: Sequence[str]) -> list[int]:
         chat = [{"role": "user", "content": [{"type": "text", "text": " ".join(parts)}]}]
-        text = self._tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        with self._tokenizing:
+            text = self._tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+            ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
-
-    def _generate(self, ids: list[int], rows: Sequence[Row]) -> tuple[str, int, list[int]]:
-        """(words, tokens written, tokens read in each layer)"""
-        import torch
-
-        with self._fits(ids), torch.inference_mode():
-            prompt = self._placed(ids, rows)
-            drops = self._dropping is not None and int(prompt.visual.sum()) >= self._dropping.min_visual
-            made, layers = self._written_dropping(prompt) if drops else (self._written(prompt), [])
-        text: str = self._tokenizer.decode(made, skip_special_tokens=True)
-        return text.strip(), len(made), layers
 
     @contextmanager
     def _fits(self, ids: Sequence[int]) -> Iterator[None]:
@@ -184,8 +262,8 @@ class VlmAnswerer:
         if not frames:
             return list(rows)
         with torch.inference_mode():
-            tokens = torch.from_numpy(np.concatenate(frames)).to(model.device, model.dtype)
-            read = self._family.ready(tokens).split([len(frame) for frame in frames])
+            placed = [torch.from_numpy(frame).to(model.device, model.dtype) for frame in frames]
+            read = [self._family.ready(frame) for frame in placed]  # each by itself: the same to the last bit beside whatever else
             if self._focusing is not None:
                 fewer = self._focusing.of([frame.float().cpu().numpy() for frame in read], self._words(question))
                 read = [torch.from_numpy(frame).to(model.device, model.dtype) for frame in fewer]
@@ -206,36 +284,19 @@ class VlmAnswerer:
 
     def _frames(self, row: Row) -> str:
         """A row's frames in words, with a placeholder a visual token."""
-        return self._family.written(_groups(row))
+        return self._family.written(_groups(row)) if row.place else "".join(map(self._family.bare, _groups(row)))
 
     def _placed(self, ids: Sequence[int], rows: Sequence[Row]) -> Prompt:
         """A prompt with frames, as `_seen` gives them, in place."""
-        return self._family.prompt(ids, [_groups(row) for row in rows])
-
-    def _written(self, prompt: Prompt) -> list[int]:
-        """Token ids, the most likely one at a time."""
-        inputs = prompt.inputs
-        made = self._model.generate(
-            **inputs, do_sample=False, max_new_tokens=self.reading.max_new_tokens, pad_token_id=self._tokenizer.pad_token_id,
-            eos_token_id=self._tokenizer.eos_token_id,
-        )  # fmt: skip
-        ids: list[int] = made[0].tolist()
-        return ids[prompt.ids.shape[1] :] if "input_ids" in inputs else ids
-
-    def _written_dropping(self, prompt: Prompt) -> tuple[list[int], list[int]]:
-        """The same where visual tokens are dropped on the way, and how many tokens each layer read."""
         import torch
 
-        assert self._dropping is not None
-        model, decoder, embeds = self._model, self._family.decoder, prompt.embeds
-        ids: list[int] = []
-        read = prefill(decoder, embeds, prompt.visual[0], self._dropping, positions=prompt.positions.squeeze(-2), planes=prompt.planes)
-        last = read.last
-        while len(ids) < self.reading.max_new_tokens and (not ids or ids[-1] != self._tokenizer.eos_token_id):
-            if ids:
-                last = step(decoder, model.get_input_embeddings()(torch.tensor([[ids[-1]]], device=embeds.device)), read)
-            ids.append(int(model.lm_head(last).argmax()))
-        return ids, read.tokens
+        with torch.inference_mode():
+            return self._family.prompt(ids, [stretch for row in rows for stretch in _stretches(row)])
+
+
+def _stretches(row: Row) -> list[list[Group]]:
+    """A row's frames as what stands together: all of them, or each by itself in an overview, which has words between them."""
+    return [_groups(row)] if row.place else [[group] for group in _groups(row)]
 
 
 def _groups(row: Row) -> list[Group]:

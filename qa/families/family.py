@@ -51,6 +51,12 @@ class Prompt:
     planes: tuple[Any, ...] = ()
     """P of (V, D): added to visual tokens after the first P layers (DeepStack)."""
 
+    def after(self, count: int) -> "Prompt":
+        """What is left of it after its first tokens, at the same positions."""
+        gone = int(self.visual[:, :count].sum())
+        planes = tuple(plane[gone:] for plane in self.planes)
+        return Prompt(self.ids[:, count:], self.visual[:, count:], self.embeds[:, count:], self.positions[..., count:], planes)
+
     @property
     def inputs(self) -> dict[str, Any]:
         """For a forward pass of the checkpoint, or for generate(), which gives back the ids too where there are planes."""
@@ -94,6 +100,9 @@ class Family(Protocol):
 
     def written(self, groups: Sequence[Group]) -> str:
         """Groups of one stretch of video as its prompts say them: their times where it reads such, and a placeholder a token."""
+
+    def bare(self, group: Group) -> str:
+        """One group as a stretch by itself whose time stands in our own words, so that its prompts' words for times are left out."""
 
     def prompt(self, ids: Sequence[int], videos: Sequence[Sequence[Group]]) -> Prompt:
         """The same groups, stretch by stretch, where their placeholders stand.

@@ -53,6 +53,9 @@ class LlavaOneVision:
     def written(self, groups: Sequence[Group]) -> str:
         return VIDEO * (sum(len(g.tokens) for g in groups) + 1) if groups else ""
 
+    def bare(self, group: Group) -> str:
+        return self.written([group])
+
     def prompt(self, ids: Sequence[int], videos: Sequence[Sequence[Group]]) -> Prompt:
         blocks = [self._block(groups) for groups in videos if groups]
         return put_in_place(self._body, self._body.config.video_token_id, ids, blocks, axes=1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from footage.arrays import AnyArray, Pixels
 from footage.costs import LanguageShape
-from qa.families.family import shape_of
+from qa.families.family import Group, shape_of
 from qa.families.pictures import Pictures, patches
 
 BEGIN, VIDEO, END = "<|vision_start|>", "<|video_pad|>", "<|vision_end|>"
@@ -32,6 +32,9 @@ class Qwen:
 
     def ready(self, tokens: Any) -> Any:
         return tokens
+
+    def bare(self, group: Group) -> str:
+        return f"{BEGIN}{VIDEO * len(group.tokens)}{END}"
 
     def _seen(self, pixels: Pixels) -> tuple[AnyArray, tuple[int, int]]:
         """(G, K, D * (1 + P)) and the grid of merged tokens; the last of an odd number of frames is seen twice."""

@@ -56,6 +56,9 @@ class SmolVlm:
             return "".join(f"\nFrame from {_clock(g.time_s)}:{AROUND}{GLOBAL}{IMAGE * len(g.tokens)}{AROUND}" for g in groups)
         return plain([len(g.tokens) for g in groups], IMAGE)
 
+    def bare(self, group: Group) -> str:
+        return IMAGE * len(group.tokens)
+
     def prompt(self, ids: Sequence[int], videos: Sequence[Sequence[Group]]) -> Prompt:
         blocks = [_block(group) for groups in videos for group in groups]
         return put_in_place(self._body, self._body.config.image_token_id, ids, blocks, axes=1)
