@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from footage.arrays import AnyArray, Embeds, Seconds, Tokens, halved, is_square_grid, shape_text
+from footage.frames import EncodedClip
 from footage.nested import nested
 from footage.recordings import Gap, Segment, TextRow
 from footage.timespan import TimeSpan
@@ -61,6 +62,17 @@ def pooled(carrier: Carrier, at_most: int) -> Carrier:
     while len(tokens) > at_most and is_square_grid(len(tokens)):
         tokens = halved(tokens)
     return carrier if len(tokens) == len(carrier.tokens) else replace(carrier, tokens=tokens.astype(np.float16))
+
+
+def carriers_of(encoded: EncodedClip) -> list[Carrier]:
+    """One carrier a frame, standing for the frame's own time."""
+    clip = encoded.clip
+    return [
+        Carrier(clip.recording_id, (TimeSpan(float(start), float(end)),), float(anchor), float(end - start), tokens, embed)
+        for start, end, anchor, tokens, embed in zip(
+            clip.starts_s, clip.ends_s, clip.anchors_s, encoded.tokens, encoded.embeds, strict=True
+        )
+    ]
 
 
 def detailed(carrier: Carrier, at_most: int) -> Carrier:

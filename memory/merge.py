@@ -11,23 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from footage import Carrier, EncodedClip, TimeSpan
+from footage import Carrier, TimeSpan
 from footage.arrays import AnyArray
 from footage.carriers import detailed
 from footage.nested import nested
 from footage.timespan import union
 from memory.tome import tome
-
-
-def carriers_of(encoded: EncodedClip) -> list[Carrier]:
-    """One carrier a frame, standing for the frame's own time."""
-    clip = encoded.clip
-    return [
-        Carrier(clip.recording_id, (TimeSpan(float(start), float(end)),), float(anchor), float(end - start), tokens, embed)
-        for start, end, anchor, tokens, embed in zip(
-            clip.starts_s, clip.ends_s, clip.anchors_s, encoded.tokens, encoded.embeds, strict=True
-        )
-    ]
 
 
 def prolong(carrier: Carrier, span: TimeSpan) -> Carrier:

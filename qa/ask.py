@@ -24,6 +24,7 @@ from qa.beside import with_moments, with_neighbours
 from qa.by_time import PARTS, Match, begins_s, latest, newest, spread
 from qa.ground import ground
 from qa.ground_pictures import Fall
+from qa.last_seconds import in_full
 from qa.moments import NEAR, NEAR_TO_COUNT, bridged, distinct, image_moments, text_moments
 from qa.parse import Asked, parse
 from qa.rank_text import FLOOR, TEXT_FLOOR, rank_text
@@ -145,6 +146,11 @@ def ask(
             plan = with_moments(plan, [moment for moment in found if not moment.text], view, budget)
     plan = replace(plan, overview=tuple(glances), tokens=plan.tokens + len(glances))
     evidence = [_evidence(moment, view, plan, names) for moment in found]
+    if route == NOW and fetcher is not None and budget.redecodes:
+        with watch("decode"):
+            left = replace(budget, tokens=budget.tokens + len(glances) - plan.tokens)
+            sharp = in_full(evidence, view, fetcher=fetcher, encoder=encoder, budget=left)
+            evidence, plan = sharp.evidence, replace(plan, redecodes=sharp.redecodes, tokens=plan.tokens + sharp.tokens)
     if evidence and isinstance(answerer, Onlooker):
         with watch("look over"):
             answerer.look_over(everything, meter=meter)

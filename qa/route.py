@@ -23,7 +23,7 @@ _NOW = re.compile(
         r"(?<!\buntil\s)(?<!\bbefore\s)(?<!\bto\s)(?<!\bafter\s)\b[Rr]ight\s+now\b",
         r"\b[Cc]urrently\b", r"\b[Pp]resently\b", r"\b[Aa]t\s+present\b", r"\b[Aa]s\s+of\s+now\b", r"\b[Aa]s\s+we\s+speak\b",
         rf"\b[Aa]t\s+(?:the|this)\s+(?:very\s+|present\s+|current\s+)?(?:moment|instant){_END}", rf"\b[Jj]ust\s+now{_END}",
-        r"\b[Ww]hat(?:\s+has|'s)?\s+just\s+happened\b",
+        r"\b[Ww]hat(?:\s+has|'s)?\s+just\s+happened\b", rf"\b[Dd]o(?:es)?\s[^?]*\b(?:say|read|show)\s+now{_END}",
         r"\b[Tt]he\s+current\s+(?:slide|scene|shot|score|speaker|frame|view|state|status|situation|page|screen|picture|step)\b",
         rf"\b(?:[Ii]n|[Dd]uring|[Oo]ver)\s+the\s+(?:last|past)\s+(?:few\s+|couple\s+of\s+|\d\d?\s+)?seconds?{_END}",
     ])

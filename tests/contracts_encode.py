@@ -6,8 +6,8 @@ import numpy as np
 
 from footage import Carrier, Clip, TimeSpan
 from footage.arrays import Pixels
+from footage.carriers import carriers_of
 from footage.protocols import Encoder, Merger
-from memory.merge import carriers_of
 
 
 def clip_of(pixels: Pixels, *, start_s: float = 0.0, step_s: float = 1.0) -> Clip:

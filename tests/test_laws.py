@@ -8,7 +8,7 @@ import pytest
 from films import FILMS
 from seen import Seen
 
-from footage.carriers import MemoryView, SegmentMemory
+from footage.carriers import MemoryView, SegmentMemory, carriers_of
 from footage.errors import Anachronism
 from footage.frames import Clip
 from footage.protocols import Gate, Merger, Selector
@@ -21,7 +21,7 @@ from frame_select.uniform import UniformSelector
 from ingest.file_source import FileFetcher, FileSource
 from ingest.synthetic import SyntheticSource
 from memory.encoders.color import ColorEncoder
-from memory.merge import KeepAll, MeanMerger, ToMeMerger, carriers_of
+from memory.merge import KeepAll, MeanMerger, ToMeMerger
 from memory.ram_store import RamStore
 from qa.answerers.moments import MomentsAnswerer
 from qa.ask import ask

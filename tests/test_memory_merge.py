@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from footage import TimeSpan
+from footage.carriers import carriers_of
 from memory.encoders.color import ColorEncoder
-from memory.merge import KeepAll, MeanMerger, ToMeMerger, alike_runs, carriers_of, fuse, join, prolong
+from memory.merge import KeepAll, MeanMerger, ToMeMerger, alike_runs, fuse, join, prolong
 from memory.tome import tome
 
 EAST, NORTH = [1.0, 0.0], [0.0, 1.0]

@@ -10,7 +10,7 @@ from seen import Seen
 from views import make_view
 
 from footage.arrays import Embeds
-from footage.carriers import SegmentMemory
+from footage.carriers import SegmentMemory, carriers_of
 from footage.errors import DecodeError, NothingRecorded
 from footage.frames import Clip, Frame
 from footage.questions import Budget, Moment, Query, Question, Redecode
@@ -19,7 +19,6 @@ from footage.timespan import TimeSpan
 from frame_select.registry import selector
 from ingest.synthetic import SyntheticSource
 from memory.encoders.color import ColorEncoder
-from memory.merge import carriers_of
 from memory.ram_store import RamStore
 from qa.answerers.moments import MomentsAnswerer
 from qa.answerers.template import TemplateAnswerer

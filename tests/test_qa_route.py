@@ -14,7 +14,7 @@ ABOUT_NOW = [
     "What is the current score?", "What happened in the last few seconds?", "What happened in the last 10 seconds?",
     "Now what is she holding?", "Is the door open at present?", "What is presently shown?", "WHAT IS HAPPENING RIGHT NOW?",
     "Is there a red circle right now?", "Is somebody in the video doing this step right now: install it?",
-    "What colour is the light now?",
+    "What colour is the light now?", "What does the sign say now?", "What do the scores show now?",
     "And now, what is she doing?",
 ]  # fmt: skip
 ABOUT_ALL = [

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from footage.errors import ConfigError
 from qa.families.family import shape_of
 from workers.bench_qa import QaRun, run_qa
-from workers.bench_size import FULL, HOURS, SizeRun, made_view, pieces, run_size
+from workers.bench_size import FULL, HELD, HOURS, SizeRun, made_view, pieces, run_size
 from workers.cli import app
 from workers.random_models import FRAME, configuration, make_tokenizer
 
@@ -29,8 +29,8 @@ def test_a_size_reads_full_tokens_the_default_plan_and_as_many_carriers_of_every
     ]  # fmt: skip
     full, plan, *carriers = rows
     assert full["visual"] == SMALL.frames * FRAME["tiny"]
-    assert all(4 <= row["visual"] - 16 * 12 <= 8 for row in carriers)
-    assert 4 <= plan["visual"] - 16 * 20 <= 8
+    assert all(4 <= row["visual"] - HELD * 12 <= 8 for row in carriers)
+    assert 4 <= plan["visual"] - HELD * 20 <= 8
     assert all(row["ttft_s"] > 0 and not row["rate"] <= 0 and row["peak_mb"] > 0 and row["new"] > 1 for row in rows)
 
 
@@ -82,11 +82,11 @@ def test_first_and_second_questions_and_everything_are_timed_for_both_models(tmp
     report.write(tmp_path / "out")
     facts = json.loads((tmp_path / "out" / "bench-qa.json").read_text())
     assert [(row["model"], row["order"]) for row in facts["answers"]] == [
-        (model, order) for model in ("nano", "random") for order in ("first", "second", "first", "second", "everything")
+        (model, order) for model in ("nano", "random") for order in (*2 * ("opened", "first", "second"), "everything")
     ]
     assert all(row["ttft_s"] > 0 for row in facts["answers"])
-    first, second, _, again, whole = facts["answers"][5:]
-    assert first["reused"] == 0 < second["reused"]
+    opened, first, second, _, _, again, whole = facts["answers"][7:]
+    assert opened["reused"] == first["reused"] == 0 < second["reused"]
     assert again["reused"] > 0
     assert second["macs"] < first["macs"] < whole["macs"]
     assert first["question"] == again["question"] != second["question"]

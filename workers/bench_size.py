@@ -17,13 +17,13 @@ from footage.questions import Budget, Evidence, Query, Question
 from footage.timespan import TimeSpan
 from frame_select.registry import selector
 from qa.answerers.vlm import Limits, Reading, VlmAnswerer
+from workers.config import IndexConfig
 from workers.eval_needle import length, peak_mb
 from workers.eval_report import Report
 from workers.overviews import Overviews
 from workers.random_models import FRAME, configuration, make_model, make_tokenizer
 
-HELD = 16
-"""Tokens of a carrier, by default."""
+HELD = IndexConfig().tokens_per_carrier
 OF_A_ROW = 4
 FULL = "full tokens"
 DEFAULT = 20

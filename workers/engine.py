@@ -28,7 +28,7 @@ from qa.answerers.template import TemplateAnswerer
 from qa.answerers.vlm import VlmAnswerer
 from qa.ask import OVERVIEW, Onlooker, Overview, Scope, Stopwatch, ask, search, search_image
 from qa.parse import parse
-from qa.route import OVERALL, route_of
+from qa.route import NOW, OVERALL, route_of
 from qa.summary import Summary
 from qa.timeline import Scene
 from workers import known_encoders
@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 
 ANSWERS = "answers.jsonl"
 LOOKS_ALIKE = 0.6  # cosine of two pictures below which they do not look alike
+LAST_FRAMES = 8  # of what is asked about now, in full
 VIEWED_RECORDINGS = 32  # a question over a large library looks closely at this many recordings, chosen by the vector index
 
 
@@ -180,7 +181,7 @@ class Library:
         if scope.recording_ids is None:
             scope = self._narrowed(question, scope)
         answer = ask(
-            asked, memory=self.memory, encoder=self.encoder, answerer=answerer or self.answerer, budget=Budget(s.budget),
+            asked, memory=self.memory, encoder=self.encoder, answerer=answerer or self.answerer, budget=self._budget(route, answerer),
             selector=selector(chooses, tokens_per_carrier=self.settings.index.tokens_per_carrier, **covering),
             fetcher=self.fetcher() if s.ground else None, scope=scope, moments=s.moments, rerank=s.rerank, names=self._naming(scope),
             overview=self._overview(answerer or self.answerer), watch=watch,
@@ -306,6 +307,11 @@ class Library:
         if self._answers is None:
             self._answers = self._load_answerer(self.settings.ask.model)
         return self._answers
+
+    def _budget(self, route: str, answerer: Answerer | None) -> Budget:
+        """What is asked about now may be decoded again, where a model reads it."""
+        sharp = LAST_FRAMES if route == NOW and isinstance(answerer or self.answerer, VlmAnswerer) else 0
+        return Budget(self.settings.ask.budget, redecodes=sharp, max_side_px=self.settings.index.side_px)
 
     def _overview(self, answerer: Answerer) -> Overview | None:
         """For a model whose prompts have a place for one, and that does not see everything anyway."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from footage.arrays import Pixels
-from footage.carriers import Carrier, SegmentMemory
+from footage.carriers import Carrier, SegmentMemory, carriers_of
 from footage.errors import ConfigError, SourceError
 from footage.frames import Clip
 from footage.protocols import Encoder, Gate, Merger, Source
@@ -22,7 +22,6 @@ from ingest.file_source import FileSource
 from ingest.ocr import OcrReader, OcrSegment
 from ingest.synthetic import PREFIX, SyntheticSource
 from memory.encoders.registry import load_encoder
-from memory.merge import carriers_of
 from memory.mergers import merger
 from workers.config import Settings
 from workers.known_encoders import Names
