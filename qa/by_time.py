@@ -16,6 +16,7 @@ from qa.rank_text import squeezed
 LATEST_S = 30.0  # how far back "now" looks
 STRETCHES_S = (0.0, 2.0, 10.0, LATEST_S)  # back from the end: between two of them is read as one moment
 PARTS = 12  # of all the time that is asked about
+ENOUGH = 24  # letters of a text that tells something; of fewer, as on a button, it tells less
 
 Match = tuple[Moment, TextRow | None]
 
@@ -48,7 +49,7 @@ def newest(view: MemoryView, span: TimeSpan | None = None) -> list[Match]:
 
 
 def spread(view: MemoryView, rows: Sequence[TextRow]) -> list[Match]:
-    """PARTS equal parts of what was seen, shared among the recordings, each with the text that stands there longest; in time order."""
+    """PARTS equal parts of what was seen, shared among the recordings, each with a text that stands there long; in time order."""
     recordings = _of_recordings(view)
     each = max(1, PARTS // max(1, len(recordings)))
     texts = defaultdict[str, list[TextRow]](list)
@@ -78,5 +79,5 @@ def _text(rows: Sequence[TextRow], part: TimeSpan, found: Sequence[Match]) -> li
     """Nothing that was said of an earlier part already."""
     said = {squeezed(moment.text) for moment, _ in found if moment.text}
     here = [row for row in rows if row.span.overlap_s(part) > 0 and squeezed(row.text) and squeezed(row.text) not in said]
-    best = max(here, key=lambda row: round(row.span.overlap_s(part), 3), default=None)
+    best = max(here, key=lambda row: round(row.span.overlap_s(part) * min(ENOUGH, sum(map(str.isalpha, row.text))), 3), default=None)
     return [(Moment(best.recording_id, best.span, 0.0, best.kind, best.text), best)] if best else []

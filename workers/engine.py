@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 
 ANSWERS = "answers.jsonl"
 LOOKS_ALIKE = 0.6  # cosine of two pictures below which they do not look alike
+NO_MODEL = "no model was asked what it is about; `footage summary` sums up what is read, said and seen"
 LAST_FRAMES = 8  # of what is asked about now, in full
 VIEWED_RECORDINGS = 32  # a question over a large library looks closely at this many recordings, chosen by the vector index
 
@@ -187,7 +188,8 @@ class Library:
             overview=self._overview(answerer or self.answerer), watch=watch,
             heard=heard, route=route, check=s.check, finder=finder_of(self.encoder),
         )  # fmt: skip
-        answer = with_choice(replace(answer, warnings=(*answer.warnings, *self._warnings(scope))), asked.choices)
+        hint = (NO_MODEL,) if route == OVERALL and answer.model in ("none", "template") else ()
+        answer = with_choice(replace(answer, warnings=(*answer.warnings, *self._warnings(scope), *hint)), asked.choices)
         self._keep(question, answer)
         return answer
 

@@ -27,8 +27,10 @@ class MomentsAnswerer:
     ) -> Iterator[str]:
         if not evidence:
             yield self._nothing(question)
-        for place, item in enumerate(evidence, start=1):
-            yield ("" if place == 1 else "\n") + f"[{place}] {line(item)}"
+        numbered = list(enumerate(evidence, start=1))
+        telling = [each for each in numbered if each[1].score or isinstance(each[1].content, TextRow)]
+        for n, (place, item) in enumerate(telling or numbered):  # of a stretch chosen by time, that something was there tells nothing
+            yield ("\n" if n else "") + f"[{place}] {line(item)}"
 
     def _nothing(self, question: Question) -> str:
         about = ", ".join(repr(w) for w in parse(question.text).words[:4]) or "the question"
