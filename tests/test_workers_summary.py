@@ -88,6 +88,9 @@ def test_the_command_prints_writes_and_keeps(tmp_path: Path) -> None:
     assert (tmp_path / "day.md").read_text().startswith("# 0:00-2:00  day.mp4: 2 scenes in 2 sections\n\nQuotes;")
     assert "\n## 0:00-1:00  harbour\n\n- 0:00-1:00" in (tmp_path / "day.md").read_text()
     assert footage("summary", "-l", folder).stdout.startswith("0:00-2:00  day.mp4")
+    refused = footage("summary", "-l", folder, "--out", tmp_path / "away" / "day.md").exception
+    assert isinstance(refused, ConfigError)
+    assert "day.md cannot be written" in str(refused)
 
 
 def test_what_is_kept_is_read_until_something_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

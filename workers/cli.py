@@ -17,6 +17,7 @@ from workers.cli_flags import (
     FromFlag,
     JsonFlag,
     LibraryFlag,
+    NameArgument,
     OfflineFlag,
     RecordingFlag,
     ToFlag,
@@ -163,9 +164,7 @@ def search(
 
 @app.command()
 def timeline(
-    name: Annotated[
-        str, typer.Argument(help="A recording, or a file; it is indexed first when it must be", metavar="[SOURCE_OR_RECORDING]")
-    ] = "",
+    name: NameArgument = "",
     library: LibraryFlag = None,
     start: FromFlag = None,
     end: ToFlag = None,
@@ -182,12 +181,9 @@ def timeline(
     """Tell what a recording shows, scene by scene."""
     _log(verbose)
     lib = library_of(library, offline, ask={"model": model})
-    from workers.progress import reporter
     from workers.timeline import print_timeline, scene_json, scene_sheet
 
-    if Path(name).is_file() or name.startswith("synthetic:"):
-        with reporter(quiet=verbose) as listener:
-            name = lib.indexed(name, lib.settings.index.jobs, listener)
+    name = _indexed_when_it_must_be(lib, name, quiet=verbose)
     found = lib.timeline(name, start=start, end=end, min_s=min_s, every=every)
     if as_json:
         for scene in found:
@@ -203,9 +199,7 @@ def timeline(
 
 @app.command()
 def summary(
-    name: Annotated[
-        str, typer.Argument(help="A recording, or a file; it is indexed first when it must be", metavar="[SOURCE_OR_RECORDING]")
-    ] = "",
+    name: NameArgument = "",
     library: LibraryFlag = None,
     start: FromFlag = None,
     end: ToFlag = None,
@@ -220,15 +214,15 @@ def summary(
     """Sum up a recording in a few sections, each line with its time and what it is drawn from."""
     _log(verbose)
     lib = library_of(library, offline, ask={"model": model})
-    from workers.progress import reporter
     from workers.summary_text import summary_json, written
 
-    if Path(name).is_file() or name.startswith("synthetic:"):
-        with reporter(quiet=verbose) as listener:
-            name = lib.indexed(name, lib.settings.index.jobs, listener)
+    name = _indexed_when_it_must_be(lib, name, quiet=verbose)
     made = lib.summary(name, start=start, end=end)
     if out is not None:
-        out.write_text(written(made, lib.name_of(made.recording_id), marked=True))
+        try:
+            out.write_text(written(made, lib.name_of(made.recording_id), marked=True))
+        except OSError as error:
+            raise ConfigError(f"{out} cannot be written: {error.strerror}", hint="name a file in a folder that is there") from error
     if as_json:
         print_json(summary_json(made, lib))
     else:
@@ -352,6 +346,16 @@ def demo(
     run = run_demo if harbour else run_world_demo
     if not run(folder, print_json if as_json else None):
         raise typer.Exit(1)
+
+
+def _indexed_when_it_must_be(lib: "Library", name: str, *, quiet: bool) -> str:
+    """The recording that a file is, or the same name."""
+    from workers.progress import reporter
+
+    if not (Path(name).is_file() or name.startswith("synthetic:")):
+        return name
+    with reporter(quiet=quiet) as listener:
+        return lib.indexed(name, lib.settings.index.jobs, listener)
 
 
 def _report_index(lib: "Library", targets: list[str], listener: Any, as_json: bool) -> FootageError | None:

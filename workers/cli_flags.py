@@ -9,6 +9,9 @@ import typer
 if TYPE_CHECKING:
     from workers.engine import Library
 
+NameArgument = Annotated[
+    str, typer.Argument(help="A recording, or a file; it is indexed first when it must be", metavar="[SOURCE_OR_RECORDING]")
+]
 LibraryFlag = Annotated[
     str | None,
     typer.Option("--library", "-l", help="Where recordings are remembered [default: ./.footage]", show_default=False),
