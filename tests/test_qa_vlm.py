@@ -11,7 +11,7 @@ from tiny_models import save_checkpoint
 
 from footage import Carrier, ModelError, TimeSpan
 from footage.costs import Meter
-from footage.questions import Evidence, Question
+from footage.questions import Evidence, Question, Turn
 from nano.decoder import make_vlm
 from nano.export import copy_tower
 from nano.tokenizer import make_tokenizer
@@ -117,6 +117,23 @@ def test_dropping_nothing_writes_the_same_and_dropping_costs_less(answerer: VlmA
 def test_choices_stand_in_the_prompt(answerer: VlmAnswerer) -> None:
     ids = answerer.prompt(Question("What colour is it?", choices=("red", "blue")), [])
     assert "(A) red (B) blue" in answerer._tokenizer.decode(ids).replace("( ", "(").replace(" )", ")")
+
+
+@pytest.mark.parametrize("instructed", [True, False])
+def test_earlier_turns_are_told_to_models_that_follow_instructions_alone(answerer: VlmAnswerer, instructed: bool) -> None:
+    ids = answerer._tokenizer("Asked before: red star", add_special_tokens=False)["input_ids"]
+    question = Question("And the blue one?", earlier=(Turn("Is there a red star?", "yes [1] 1:05-1:07"),))
+    kept = answerer.reading
+    answerer.reading = replace(kept, instructed=instructed)
+    try:
+        prompt, alone = answerer.prompt(question, []), answerer.prompt(replace(question, earlier=()), [])
+    finally:
+        answerer.reading = kept
+    assert (len(prompt) > len(alone)) is instructed
+    assert (set(ids) <= set(prompt)) is instructed
+    assert (
+        not instructed or answerer._tokenizer.convert_tokens_to_ids("[1]") not in prompt[len(alone) - 20 :]
+    )  # no mark of another question
 
 
 def test_another_kind_of_model_is_refused(tmp_path: Path, folder: Path) -> None:
