@@ -291,8 +291,9 @@ def _swapped(core: str, earlier: Sequence[Turn]) -> str:
         thing = _thing([earlier[-1]], "", stated=False)
         return _put(question, thing, _one(one, thing) + core[one.end() :]) if thing else ""
     colours = [w for w in re.findall(r"[\w-]+", question) if names_in(w)]
-    if names_in(core) and len(core.split()) == 1 and colours:
-        return re.sub(rf"\b{re.escape(colours[0])}\b", core, question, count=1)
+    colour = re.sub(r"\s+ones?$", "", core, flags=re.I)
+    if names_in(colour) and len(colour.split()) == 1 and colours:
+        return re.sub(rf"\b{re.escape(colours[0])}\b", colour, question, count=1)
     if placed := _PLACED.match(core):
         old = re.search(rf"\s{placed[1]}\s+(?:the|a|an)\s[^,?]+", question, re.I)
         return (question[: old.start()] if old else question.rstrip("?!. ")) + f" {core}?"

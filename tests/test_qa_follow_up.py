@@ -75,6 +75,8 @@ def turn(question: str, answer: str = "[1] 0:42-0:46\n[2] 1:30-1:35", cited: tup
         (CROSSES, "what colour are they?", "What colour are the blue crosses?", None),
         (CROSSES, "and red circles?", "How many red circles are there at once?", None),
         (CROSSES, "and the green ones?", "How many green crosses are there at once?", None),
+        (CROSSES, "and green ones?", "How many green crosses are there at once?", None),
+        (CROSSES, "what about red ones?", "How many red crosses are there at once?", None),
         (SIGN, "what colour is it?", "What colour is the sign next to the green moon?", None),
         (SIGN, "and the one next to the red star?", "What does the sign next to the red star say?", None),
         (SIGN, "how long is it seen?", "How long is the sign next to the green moon seen?", None),
