@@ -33,6 +33,7 @@ from qa.route import LOCAL, NOW, OVERALL, is_open
 from qa.support import NOT_BORNE_OUT, ByScore, by_model
 
 SHOWN = 8  # carriers of one moment that an answerer may choose from
+NO_END_S = 1e9  # the end of a span that says only where it begins
 CANDIDATES = 2000  # text rows ranked in full; above this, word search picks them
 OVERVIEW = 4
 """An overview may take this part of a budget: three quarters are the evidence's."""
@@ -271,7 +272,8 @@ def within(view: MemoryView, span: TimeSpan | None) -> MemoryView:
     if span is None:
         return view
     if not any(horizon.overlap_s(span) > 0 for horizon in view.horizons.values()):
-        raise NothingRecorded(f"nothing is recorded in {span}", hint="`footage recordings` lists what there is")
+        when = f"from {clock(span.start_s)} on" if span.end_s >= NO_END_S else f"in {span}"
+        raise NothingRecorded(f"nothing is recorded {when}", hint="`footage recordings` lists what there is")
     return rows_of(view, np.flatnonzero((view.starts_s < span.end_s) & (view.ends_s > span.start_s)))
 
 

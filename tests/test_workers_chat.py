@@ -194,6 +194,13 @@ def test_a_pipe_may_have_json(place: Path) -> None:
     assert error["error"] == "ConfigError"
 
 
+def test_a_file_that_is_away_is_no_question(place: Path) -> None:
+    done = piped(place, "", "nothere.mp4")
+    assert isinstance(done.exception, ConfigError)
+    assert "no recording 'nothere.mp4'" in str(done.exception)
+    assert done.output == ""
+
+
 def test_a_wrong_source_ends_it_before_it_begins(place: Path) -> None:
     done = piped(place, "When is it blue?\n", "When is it blue?", "nowhere.mp4")
     assert isinstance(done.exception, ConfigError)

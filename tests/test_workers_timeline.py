@@ -150,6 +150,8 @@ def test_mistakes_say_what_to_do(place: Path, tmp_path: Path) -> None:
         library.timeline("nowhere")
     with pytest.raises(NothingRecorded, match="nothing is recorded in"):
         library.timeline(start="1:00", end="2:00")
+    with pytest.raises(NothingRecorded, match=r"from 00:01:00.000 on$"):
+        library.timeline(start="1:00")
     with pytest.raises(ConfigError, match="longer than 0 s"):
         library.timeline(min_s=0)
     with pytest.raises(NothingRecorded, match="no library"):

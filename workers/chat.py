@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 PROMPT = "> "
 HISTORY, REMEMBERED_LINES = "questions.history", 1000
+_FILE = re.compile(r"\S+\.\w{2,4}")
 VIEWERS = ("xdg-open", "open")
 
 
@@ -259,9 +261,9 @@ def chat(library: "Library", first: str, source: str, *, recording: str, start: 
 
 
 def _is_source(library: "Library", text: str) -> bool:
-    """A file, a folder, or the name of a recording, and no question."""
+    """A file, a folder, or the name of a recording, and no question; one word that ends as files do is meant so, there or not."""
     try:
-        return Path(text).exists() or text.startswith(PREFIX) or bool(library.resolve(text))
+        return bool(_FILE.fullmatch(text)) or Path(text).exists() or text.startswith(PREFIX) or bool(library.resolve(text))
     except (FootageError, OSError):
         return False
 

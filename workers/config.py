@@ -112,7 +112,7 @@ class AskConfig(_Section):
     """Of a language model on this machine: "full", or "8bit" or "4bit" through bitsandbytes (extra `quantized`)."""
     kv: Literal["none", "budget", "offload"] = "none"
     """A model reads all that is asked about once, before the evidence of each question, and keeps keys and values: of so many tokens
-    ("budget"), or all of them on the host, of which so many are fetched ("offload"); see docs/models.md."""
+    ("budget"), or all of them on the host, of which so many are fetched ("offload"); see docs/speed.md."""
     kv_tokens: Annotated[int, Field(ge=512)] = 6144
     """Tokens of `kv`, in each layer."""
     moments: Annotated[int, Field(ge=1)] = 5

@@ -26,7 +26,7 @@ from nano import TOWER
 from qa.answerers.moments import MomentsAnswerer
 from qa.answerers.template import TemplateAnswerer
 from qa.answerers.vlm import VlmAnswerer
-from qa.ask import OVERVIEW, Onlooker, Overview, Scope, Stopwatch, ask, search, search_image
+from qa.ask import NO_END_S, OVERVIEW, Onlooker, Overview, Scope, Stopwatch, ask, search, search_image
 from qa.parse import parse
 from qa.route import NOW, OVERALL, route_of
 from qa.summary import Summary
@@ -285,7 +285,7 @@ class Library:
         if start is None and end is None:
             return Scope(ids)
         low = 0.0 if start is None else _seconds(start)
-        high = 1e9 if end is None else _seconds(end)
+        high = NO_END_S if end is None else _seconds(end)
         if low >= high:
             raise ConfigError(f"the range from {start} to {end} is empty", hint="--from must be before --to")
         return Scope(ids, TimeSpan(low, high))
