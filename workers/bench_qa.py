@@ -154,16 +154,17 @@ def _spread(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _bars(report: Report, name: str, rows: Sequence[dict[str, Any]], hours: Sequence[float]) -> None:
-    """As shares that must be reached: how much longer the longest memory may take is turned round."""
+    """As shares that must be reached: how much longer the longest memory may take is turned round. What is asked first is what a person asks
+    first, of a library just opened; with the models loaded beforehand it is in the table alone.
+    """
     at = {(h, order): [r["ttft_s"] for r in rows if r["hours"] == h and r["order"] == order] for h in hours for order in ORDERS}
     took = {key: median(times) for key, times in at.items() if times}
     least, most = min(hours), max(hours)
-    for order in ORDERS[:3] if least < most else ():
+    for order in ("opened", "second") if least < most else ():
         what = f"{name}: {WORDS[order]}, TTFT at {length(least)} over that at {length(most)} (1 / {AT_MOST})"
         report.bar(what, took[least, order] / took[most, order], round(1 / AT_MOST, 4))
     for h in hours:
         if (whole := took.get((h, "everything"))) is not None:
-            report.bar(f"{name}: everything read at {length(h)} over TTFT of the first question", whole / took[h, "first"], FULL_OVER)
-    for order in ORDERS[:2]:
-        saved = took[most, order] / took[most, "second"]
-        report.bar(f"{name}: {WORDS[order]} over the second question on one view of {length(most)}", saved, SECOND_OVER)
+            report.bar(f"{name}: everything read at {length(h)} over TTFT of a library just opened", whole / took[h, "opened"], FULL_OVER)
+    saved = took[most, "opened"] / took[most, "second"]
+    report.bar(f"{name}: library just opened over the second question on one view of {length(most)}", saved, SECOND_OVER)

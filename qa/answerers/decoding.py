@@ -5,12 +5,12 @@ Letters: n tokens of a prompt, D width, L layers.
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from functools import partial
 from threading import Lock
 from typing import Any
 
 from qa.answerers.dropping import Dropping, prefill, step
 from qa.answerers.prefix import PrefixCache, looks_back_alone, marks_of
+from qa.answerers.side_by_side import Row, SideBySide
 from qa.families.family import Prompt
 
 
@@ -20,8 +20,8 @@ class Begun:
 
     logits: Any
     """(vocabulary,) float32 of the token that comes next."""
-    go_on: Callable[[Any], Any]
-    """The same after one more token (1, 1, D)."""
+    go_on: Callable[[Any], Any] | Row
+    """The same after one more token (1, 1, D); a row shares its passes with others."""
     reused: int = 0
     """Tokens that an earlier prompt had read."""
     layers: tuple[int, ...] = ()
@@ -29,11 +29,12 @@ class Begun:
 
 
 class Language:
-    """The language model of a checkpoint. Threads may share it: one pass runs at a time, so replies to several grow together."""
+    """The language model of a checkpoint. Threads may share it: one prompt is read at a time, replies are written side by side."""
 
     def __init__(self, model: Any, decoder: Any, *, prefix_bytes: int, dropping: Dropping | None = None) -> None:
         """prefix_bytes: how much is kept of prompts that were read; nothing with `dropping`, where later tokens say which of them stay."""
         self._model, self._decoder, self._dropping, self._busy = model, decoder, dropping, Lock()
+        self.writing = SideBySide(model, decoder, self._busy)
         keeps = prefix_bytes > 0 and dropping is None and looks_back_alone(decoder)
         self.prefixes = PrefixCache(prefix_bytes) if keeps else None
 
@@ -51,10 +52,18 @@ class Language:
 
         while (token := int(begun.logits.argmax())) not in ends:
             yield token
-            with self._busy, torch.inference_mode():
+            with torch.inference_mode():
                 embed = self._model.get_input_embeddings()(torch.tensor([[token]], device=begun.logits.device))
-                begun.logits = begun.go_on(embed)
+            begun.logits = self._after(begun.go_on, embed)
         yield token
+
+    def _after(self, go_on: Callable[[Any], Any] | Row, embed: Any) -> Any:
+        import torch
+
+        if isinstance(go_on, Row):
+            return self.writing.step(go_on, embed)
+        with self._busy, torch.inference_mode():
+            return go_on(embed)
 
     def _read_whole(self, prompt: Prompt) -> Begun:
         from transformers import DynamicCache
@@ -68,11 +77,7 @@ class Language:
         logits = self._pass(rest.embeds, rest.positions, cache, **deep)
         if self.prefixes is not None and marks is not None:
             self.prefixes.keep(marks, cache)
-        return Begun(logits, partial(self._go_on, cache, prompt.positions[..., -1:] - cache.get_seq_length() + 1), known)
-
-    def _go_on(self, cache: Any, offset: Any, embed: Any) -> Any:
-        """offset: from a place in the cache to a position, (1, 1) or (A, 1, 1)."""
-        return self._pass(embed, offset + cache.get_seq_length(), cache)
+        return Begun(logits, Row(cache, prompt.positions[..., -1:] - cache.get_seq_length() + 1), known)
 
     def _pass(self, embeds: Any, positions: Any, cache: Any, **deep: Any) -> Any:
         import torch
