@@ -154,8 +154,9 @@ def _spread(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _bars(report: Report, name: str, rows: Sequence[dict[str, Any]], hours: Sequence[float]) -> None:
-    """As shares that must be reached: how much longer the longest memory may take is turned round. "First" is what a person asks first, of a
-    library just opened; with the models loaded beforehand it is in the table alone.
+    """As shares that must be reached: how much longer the longest memory may take is turned round.
+
+    "First" is what a person asks first, of a library just opened; with the models loaded beforehand it is in the table alone.
     """
     at = {(h, order): [r["ttft_s"] for r in rows if r["hours"] == h and r["order"] == order] for h in hours for order in ORDERS}
     took = {key: median(times) for key, times in at.items() if times}
