@@ -175,7 +175,9 @@ class SegmentMemory:
     frames_seen: int = 0
     frames_kept: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """Work by stage: decode, gate, encode, merge, ocr."""
+    """Work by stage: decode, gate, encode, merge, ocr, objects, speech."""
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Channels that lost their rows of this segment, and why; told, and not kept."""
 
     def __post_init__(self) -> None:
         if self.thumbnails and len(self.thumbnails) != len(self.carriers):

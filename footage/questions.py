@@ -146,7 +146,7 @@ class Evidence:
     name: str = ""
     """What people call the recording."""
     shown: tuple[Carrier, ...] = ()
-    """What of this moment may be shown to a model, in time order; none for text."""
+    """What of this moment may be shown to a model, in time order; none for text, but for things that were detected."""
 
     @property
     def kind(self) -> str:

@@ -68,6 +68,11 @@ class TextRow:
     track: str = ""
     """Language or name of the track it came from."""
 
+    @property
+    def is_wording(self) -> bool:
+        """Words that stand there or are said; not a thing's name, nor "(speech)", of which the words are not known."""
+        return self.kind != "object" and not (self.kind == "speech" and self.text.startswith("("))
+
     def __post_init__(self) -> None:
         if not self.text.strip():
             raise ValueError("a text row needs text")

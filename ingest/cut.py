@@ -28,7 +28,7 @@ def cut(table: PacketTable, span: TimeSpan, target: Path, *, exact: bool = False
     """
     if span.start_s >= table.seen_until_s:
         raise SourceError(f"{table.path.name!r} ends at {table.seen_until_s:.3f} s, before {span}")
-    if target.exists() and target.samefile(table.path):
+    if isinstance(table.path, Path) and target.exists() and target.samefile(table.path):
         raise SourceError(f"{str(target)!r} is the footage itself", hint="give the clip another name")
     half = target.with_name(f".{target.stem}.part{target.suffix}")  # nobody sees half a clip
     try:
@@ -44,7 +44,7 @@ def cut(table: PacketTable, span: TimeSpan, target: Path, *, exact: bool = False
 
 def _written(table: PacketTable, span: TimeSpan, target: Path, *, exact: bool) -> TimeSpan:
     keys = table.key_indices()
-    if not exact and len(keys) and table.starts_s[keys[0]] <= span.start_s + 1e-9:
+    if not exact and not table.clock_restarts and len(keys) and table.starts_s[keys[0]] <= span.start_s + 1e-9:
         try:
             return _copied(table, span, target)
         except (av.error.FFmpegError, ValueError) as error:
@@ -62,10 +62,12 @@ def _copied(table: PacketTable, span: TimeSpan, target: Path) -> TimeSpan:
         to = {s.index: out.add_stream_from_template(s, opaque=True) for s in kept}
         row = int(np.flatnonzero(table.pts == table.shown[first])[0])
         seek_before(source, video, table, row, SEEK_MARGIN_S)
-        written = 0
+        written, usual = 0, round(float(np.median(np.diff(table.shown)))) if len(table) > 1 else 0
         for packet in _between(source.demux(kept), table, int(table.shown[first]), zero, span, start_s):
             written += 1
             shift = round(zero / packet.time_base)
+            if packet.stream.index == video.index:  # MP4 loses the last frame where packets do not say how long they last
+                packet.duration = packet.duration or usual
             packet.pts, packet.dts = packet.pts - shift, None if packet.dts is None else packet.dts - shift
             packet.stream = to[packet.stream.index]
             out.mux(packet)

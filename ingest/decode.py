@@ -15,7 +15,7 @@ import numpy as np
 from footage.arrays import AnyArray, Bools, Pixels
 from footage.errors import ConfigError, DecodeError
 from ingest.decord_decode import DecordDecoder
-from ingest.packets import PacketTable, opened
+from ingest.packets import PacketTable, capped, opened
 from ingest.picture import fitted_px, upright
 
 log = logging.getLogger(__name__)
@@ -66,8 +66,8 @@ class PyAvDecoder:
             raise DecodeError(
                 f"{str(table.path)!r} cannot be read any further: {error}", hint="check the disk, then index it again"
             ) from error
-        except _Damaged:  # skipping makes concealment differ from what a player shows: from here on decode everything
-            yield from PyAvDecoder(False, self.threads).frames(table, due, max_side_px)
+        except _Damaged:  # what is made of damage depends on what was skipped and on how threads run: from here on everything, in one
+            yield from PyAvDecoder(False, 1).frames(table, due, max_side_px)
 
     def _shown(self, table: PacketTable, indices: list[int]) -> Iterator[tuple[int, Any]]:
         """(index, decoded frame) of the wanted ones that come out whole."""
@@ -83,20 +83,23 @@ class PyAvDecoder:
         if not wanted:
             return
         selective = self.selective and not table.decodes_from_start
+        strict = selective or self.threads != 1
         need, kept = _feed(table, sorted(wanted.values()), selective)
         with opened(table.path) as container:
             stream = container.streams[table.stream_index]
-            context = stream.codec_context
+            context = capped(stream.codec_context, table.max_frame_px)
             context.thread_type, context.thread_count = "AUTO", self.threads
             skips = selective and context.codec.canonical_name in REF_SKIPPING
-            drain = _Drain(lambda: _decode(context, None, table, strict=selective), context)
+            drain = _Drain(lambda: _decode(context, None, table, strict=strict), context)
             for row, packet in _Reader(container, stream, table).packets(need, drain):
                 yield from drain.taken()
+                if table.clock_restarts:
+                    packet.pts, packet.dts = int(table.pts[row]), int(table.dts[row])
                 if skips:
                     context.skip_frame = "DEFAULT" if int(table.pts[row]) in kept else "NONREF"
-                yield from _decode(context, packet, table, strict=selective)
+                yield from _decode(context, packet, table, strict=strict)
             yield from drain.taken()
-            yield from _decode(context, None, table, strict=selective)
+            yield from _decode(context, None, table, strict=strict)
 
 
 def _stamped(frames: Iterator[Any], table: PacketTable) -> Iterator[tuple[int | None, Any]]:
@@ -115,7 +118,7 @@ def _stamped(frames: Iterator[Any], table: PacketTable) -> Iterator[tuple[int | 
 
 
 class _Damaged(Exception):
-    """A packet or frame is damaged while others are being skipped."""
+    """A packet or frame is damaged while others are being skipped, or decoded in several threads."""
 
 
 def _feed(table: PacketTable, indices: list[int], selective: bool) -> tuple[Bools, set[int]]:
@@ -173,7 +176,7 @@ class _Reader:
         demux = self._container.demux(self._stream)
         clean_cuts = self._table.codec != "h264" or not self._table.has_open_groups
         for start, stop in _runs(rows):
-            is_far = start - at > SEEK_PACKETS and not self._table.decodes_from_start
+            is_far = start - at > SEEK_PACKETS and not (self._table.decodes_from_start or self._table.clock_restarts)
             if is_far or not (clean_cuts or start == at):  # an open group of H.264 leans on frame numbers
                 drain()
             if is_far:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ class DecordDecoder:
 
     def _batch(self, table: PacketTable, indices: list[int], max_side_px: int) -> Pixels:
         """Raises DecodeError where decord disagrees with the packet table: a wrong frame is worse than none."""
+        if not isinstance(table.path, Path):  # its FFmpeg would make connections of its own
+            raise ConfigError("decord reads files on this machine only", hint="use the default decoder: --decoder pyav")
         try:
             import decord
         except ImportError as error:

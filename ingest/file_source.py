@@ -15,13 +15,13 @@ from footage.questions import Redecode
 from footage.recordings import Gap, Recording, Segment, TextRow
 from footage.timespan import TimeSpan, clock
 from ingest.decode import Decoder, PyAvDecoder, decoder
-from ingest.packets import PacketTable, content_id, scan
+from ingest.limits import DEFAULT_LIMITS, Limits
+from ingest.packets import PacketTable, Place, content_id, scan, size_of
 from ingest.picture import fitted_px
 from ingest.subtitles import container_subtitles, sidecar_subtitles
 
 DAMAGED = "damaged: no frame could be decoded"
 CLIP_BYTES = 64 << 20  # a clip's pixels at most: 10 frames of 1080p, a minute of 640x360
-CUT_OFF = "cut off: the file ends before its index says"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,21 @@ class FileSource:
     config: SamplingConfig = field(default_factory=SamplingConfig)
     max_side_px: int = 384
     """Frames are handed out with at most this longer side; the decoder never makes larger ones."""
+    limits: Limits = DEFAULT_LIMITS
 
     @classmethod
-    def open(cls, path: Path, config: SamplingConfig | None = None, *, max_side_px: int = 384) -> "FileSource":
+    def open(
+        cls, path: Place, config: SamplingConfig | None = None, *, max_side_px: int = 384, limits: Limits = DEFAULT_LIMITS
+    ) -> "FileSource":
         """Raises SourceNotFound, NotVideo, SourceError or DecodeError, saying what is wrong with the file."""
-        table = scan(path)
-        return cls(table, recording_of(table), config or SamplingConfig(), max_side_px)
+        return cls.of(scan(path, limits), config, max_side_px=max_side_px, limits=limits)
+
+    @classmethod
+    def of(
+        cls, table: PacketTable, config: SamplingConfig | None = None, *, max_side_px: int = 384, limits: Limits = DEFAULT_LIMITS
+    ) -> "FileSource":
+        """The same where the packets are known already."""
+        return cls(table, recording_of(table), config or SamplingConfig(), max_side_px, limits)
 
     def segments(self) -> Iterator[Segment]:
         edges, keys = [0.0], self.table.key_indices()
@@ -105,8 +114,14 @@ class FileSource:
     def texts(self) -> list[TextRow]:
         """Subtitles inside the container and beside the file."""
         path, name, table = self.table.path, self.recording.recording_id, self.table
-        rows = container_subtitles(path, name, origin_s=table.origin_s)
-        return rows + sidecar_subtitles(path, name, start_offset_s=table.start_offset_s)
+        rows = container_subtitles(path, name, origin_s=table.origin_s, limits=self.limits)
+        return rows + sidecar_subtitles(path, name, start_offset_s=table.start_offset_s, limits=self.limits)
+
+    def work_s(self, segment: Segment) -> float:
+        """Seconds of footage that a decoder goes through for a segment; where frames are rare, one second a frame."""
+        starts, from_start = self.table.starts_s, self.table.decodes_from_start
+        first, last = np.searchsorted(starts, [0.0 if from_start else segment.span.start_s, segment.span.end_s])
+        return float(min(segment.span.end_s - (0.0 if from_start else segment.span.start_s), last - first + 1))
 
     @property
     def worst_lateness_s(self) -> float:
@@ -129,7 +144,7 @@ class FileSource:
     def _samples(self, span: TimeSpan) -> tuple[list[_Sample], list[Gap]]:
         """What to decode in a segment; the frames and the gaps (a lost tail) tile it."""
         seen = self.table.seen_until_s
-        gaps = [Gap(TimeSpan(max(span.start_s, seen), span.end_s), CUT_OFF)] if seen < span.end_s - 1e-6 else []
+        gaps = [Gap(TimeSpan(max(span.start_s, seen), span.end_s), self.table.lost)] if seen < span.end_s - 1e-6 else []
         if span.start_s >= seen:
             return [], gaps
         end_s = min(span.end_s, seen) if gaps else span.end_s
@@ -142,8 +157,15 @@ class FileSource:
         return [_Sample(int(i), s, float(a)) for i, s, a in zip(frames[first], spans, anchors, strict=True)], gaps
 
     def _grid(self, start_s: float, end_s: float) -> tuple[AnyArray, AnyArray]:
-        k = np.arange(math.ceil(start_s * self.config.fps - 1e-6), math.ceil(end_s * self.config.fps - 1e-6))
-        times = k / self.config.fps
+        """The multiples of 1 / fps at which another frame is on screen than before; never more than there are frames."""
+        fps, starts = self.config.fps, self.table.starts_s
+        first, end = math.ceil(start_s * fps - 1e-6), math.ceil(end_s * fps - 1e-6)
+        rows = slice(int(self.table.on_screen([first / fps])[0]), int(np.searchsorted(starts, end / fps)))
+        k = np.ceil(starts[rows] * fps)
+        k -= (k - 1) / fps >= starts[rows]
+        k += k / fps < starts[rows]
+        k = np.unique(np.clip(k, first, None))
+        times = k[k < end] / fps
         return times, self.table.on_screen(times)
 
     def _keys(self, start_s: float, end_s: float) -> tuple[AnyArray, AnyArray]:
@@ -197,26 +219,22 @@ def recording_of(table: PacketTable) -> Recording:
         facts["rotation"] = f"turned by {table.rotation_deg} degrees"
     return Recording(
         content_id(table), table.duration_s, table.width_px, table.height_px, codec=table.codec,
-        size_bytes=table.path.stat().st_size, frames=len(table), start_offset_s=table.start_offset_s, facts=facts,
+        size_bytes=size_of(table.path), frames=len(table), start_offset_s=table.start_offset_s, facts=facts,
     )  # fmt: skip
-
-
-def _holding(path: Path, recording_id: str) -> PacketTable | None:
-    """The packets of a file if it holds that recording; whatever else stands there now is none of ours."""
-    try:
-        table = scan(path)
-    except FootageError:
-        return None
-    return table if content_id(table) == recording_id else None
 
 
 class FileFetcher:
     """Random access to files that were indexed: the frame on screen at a time, at the size asked for."""
 
-    def __init__(self, locations: Callable[[str], Sequence[str]], *, threads: int = 0) -> None:
-        """`locations` gives the paths where a recording was last seen, newest first."""
+    def __init__(
+        self, locations: Callable[[str], Sequence[str]], *, threads: int = 0, limits: Limits = DEFAULT_LIMITS,
+        table_at: Callable[[str], PacketTable] | None = None,
+    ) -> None:  # fmt: skip
+        """`locations` gives the places where a recording was last seen, newest first; `table_at` the packets of one that is no path too."""
         self._locations, self._decoder = locations, PyAvDecoder(threads=threads)
+        self._table_at = table_at or (lambda place: scan(Path(place), limits))
         self._tables: dict[str, PacketTable | None] = {}
+        self._why: dict[str, FootageError] = {}
 
     def extent(self, recording_id: str) -> TimeSpan | None:
         table = self.table(recording_id)
@@ -233,14 +251,32 @@ class FileFetcher:
     def table(self, recording_id: str) -> PacketTable | None:
         """The packets of the file that still holds this recording; None when it is away or another file took its place."""
         if recording_id not in self._tables:
-            paths = (Path(place) for place in self._locations(recording_id))
-            self._tables[recording_id] = next((t for path in paths if (t := _holding(path, recording_id))), None)
+            places = sorted(self._locations(recording_id), key=lambda place: "://" in place)  # this machine's disks first
+            self._tables[recording_id] = next((t for place in places if (t := self._holding(place, recording_id))), None)
         return self._tables[recording_id]
+
+    def away(self, recording_id: str, name: str = "") -> SourceNotFound:
+        """What to raise where `table` gives nothing: what was found where the file should be."""
+        places, why = ", ".join(self._locations(recording_id)) or "nowhere", self._why.get(recording_id)
+        text = f"the file of {name or recording_id!r} is away (last seen: {places})"
+        if why is None:
+            return SourceNotFound(text, hint="bring it back, or index it where it is now")
+        return SourceNotFound(f"{text}: {why}", hint=why.hint)
+
+    def _holding(self, place: str, recording_id: str) -> PacketTable | None:
+        """The packets of a file if it holds that recording; whatever else stands there now is none of ours."""
+        try:
+            table = self._table_at(place)
+            return table if content_id(table) == recording_id else None
+        except FootageError as error:
+            if "://" in place:
+                self._why[recording_id] = error
+            return None
 
     def _fetch(self, recording_id: str, side_px: int, requests: list[Redecode]) -> dict[Redecode, Frame]:
         table = self.table(recording_id)
         if table is None:
-            raise SourceNotFound(f"the file of recording {recording_id} is away", hint="bring it back, or index it where it is now")
+            raise self.away(recording_id)
         late = [r.time_s for r in requests if not 0 <= r.time_s < table.seen_until_s]
         if late:
             raise DecodeError(f"asked for {clock(late[0])}, but {table.path.name!r} can be seen until {clock(table.seen_until_s)}")

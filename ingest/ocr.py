@@ -6,6 +6,7 @@ Reading a picture costs about a second of CPU, so what has not changed since it 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -58,7 +59,12 @@ class OcrReader:
             ConfigError: rapidocr or onnxruntime is not installed.
         """
         self.config = config or OcrConfig()
-        self.engine: Engine = RapidOcrEngine(self.config.threads)
+        RapidOcrEngine.check()
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Loaded at first use: most questions need none, and it takes seconds."""
+        return RapidOcrEngine(self.config.threads)
 
     def segment(self, recording_id: str) -> "OcrSegment":
         return OcrSegment(recording_id, self.engine, self.config)
@@ -83,6 +89,10 @@ class OcrSegment:
             except ModelError as error:
                 log.warning("picture not read recording=%s span=%s error=%r", self._recording_id, span, error)
             self._track.add(joined(self._words), span)
+
+    def stays(self, span: TimeSpan) -> None:
+        """What was read last goes on standing there."""
+        self._track.add(joined(self._words), span)
 
     def rows(self) -> list[TextRow]:
         """One row per text and span, by start, then in reading order."""

@@ -1,5 +1,6 @@
 """The seam to RapidOCR: where lines stand in a picture, and what is written there."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -38,6 +39,13 @@ class Engine(Protocol):
 
 class RapidOcrEngine:
     """PP-OCRv6 small on onnxruntime; the models lie in RapidOCR's wheel, nothing is fetched."""
+
+    @staticmethod
+    def check() -> None:
+        """Raises ConfigError when rapidocr or onnxruntime is not installed; loads neither."""
+        missing = [name for name in ("rapidocr", "onnxruntime") if find_spec(name) is None]
+        if missing:
+            raise ConfigError(f"reading text on the screen needs {' and '.join(missing)}", hint='pip install "footage[ocr]"')
 
     def __init__(self, threads: int) -> None:
         """

@@ -3,20 +3,24 @@
 import codecs
 import html
 import logging
+import os
 import re
+import time
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from footage import TextRow, TimeSpan
 from footage.timespan import parse_clock
+from ingest.limits import DEFAULT_LIMITS, Limits
+from ingest.packets import Place, container_of
 
 log = logging.getLogger(__name__)
 
-MAX_SIDECAR_BYTES = 16 * 1024 * 1024
-MAX_ROWS = 100_000
 MAX_CUE_CHARS = 4096
+SETTLED_NS = 3_000_000_000
 UNENDED_S = 5.0  # a line without an end stands until the next one, at most this long
 _UNKNOWN_MS = 0xFFFFFFFF  # libavcodec's "until further notice"
 
@@ -25,7 +29,7 @@ _MARKUP = re.compile(r"(?<!\\)\{[^{}]*\}|</?[a-zA-Z][^<>]*>|<[\d:.]+>")  # overr
 _LANGUAGE = re.compile(r"[A-Za-z]+([-_][A-Za-z0-9]+)*(\.[A-Za-z]+)*")
 
 
-def container_subtitles(path: Path, recording_id: str, *, origin_s: float) -> list[TextRow]:
+def container_subtitles(path: Place, recording_id: str, *, origin_s: float, limits: Limits = DEFAULT_LIMITS) -> list[TextRow]:
     """Rows of every text track in a container, track by track in time order; empty where there is none.
 
     Pictured tracks (PGS, DVD, DVB) give no rows, damaged packets are skipped; the log says so. Never fails on media.
@@ -36,37 +40,37 @@ def container_subtitles(path: Path, recording_id: str, *, origin_s: float) -> li
     import av
 
     try:
-        with av.open(f"file:{path}", metadata_errors="ignore") as container:
+        with container_of(path, metadata_errors="ignore") as container:
             tracks = _text_tracks(container)
-            cues = _demuxed(container, tracks)
+            cues = _demuxed(container, tracks, limits)
             return [
                 row
                 for number, stream in enumerate(tracks)
                 for row in _rows(_ended(cues[number]), recording_id, _track_name(stream), origin_s)
-            ][:MAX_ROWS]
+            ]
     except av.FFmpegError as error:
         log.warning("subtitles unreadable file=%s error=%s", path.name, error)
         return []
 
 
-def sidecar_subtitles(path: Path, recording_id: str, *, start_offset_s: float) -> list[TextRow]:
+def sidecar_subtitles(path: Place, recording_id: str, *, start_offset_s: float, limits: Limits = DEFAULT_LIMITS) -> list[TextRow]:
     """Rows of the files beside a video: talk.srt, talk.vtt, talk.en.srt (track "en") for talk.mp4; file by file.
 
-    Cues that make no sense are skipped, files above 16 MB refused; the log says so. Never fails on a file. Time 0 of a
+    Cues that make no sense are skipped, files above a cap refused; the log says so. Never fails on a file. Time 0 of a
     file is the container's own start (X-TIMESTAMP-MAP, which ties a piece of an HLS stream to its clock, is not read).
 
     Args:
         start_offset_s: the first shown frame, in seconds after the container's start (`Recording.start_offset_s`).
     """
     rows: list[TextRow] = []
-    for file, track in _sidecars(path):
+    for file, track in _sidecars(path) if isinstance(path, Path) else ():
         try:
-            cues = _parsed(file)
+            cues = _parsed(file, limits)
         except OSError as error:
             log.warning("subtitles unreadable file=%s error=%s", file.name, error)
             continue
         rows += _rows(cues, recording_id, track, start_offset_s)
-    return rows[:MAX_ROWS]
+    return rows[: limits.subtitle_rows]
 
 
 def _rows(cues: Iterable[tuple[TimeSpan, str]], recording_id: str, track: str, origin_s: float) -> Iterator[TextRow]:
@@ -103,17 +107,20 @@ def _text_tracks(container: Any) -> list[Any]:
     return tracks
 
 
-def _demuxed(container: Any, tracks: list[Any]) -> list[list[tuple[float, float, str]]]:
+def _demuxed(container: Any, tracks: list[Any], limits: Limits) -> list[list[tuple[float, float, str]]]:
     """Per track (start, end, dialogue), in container seconds; end 0 where it is not known."""
     import av
 
     cues: list[list[tuple[float, float, str]]] = [[] for _ in tracks]
     number_of = {stream.index: number for number, stream in enumerate(tracks)}
-    damaged, left = 0, MAX_ROWS
+    damaged, left, left_bytes = 0, limits.subtitle_rows, limits.subtitle_mib << 20
     try:
         for packet in container.demux(tracks) if tracks else ():
-            if packet.pts is None or not packet.size or left <= 0:
+            if left <= 0 or left_bytes <= 0:
+                break
+            if packet.pts is None or not packet.size:
                 continue
+            left_bytes -= packet.size
             try:
                 found = _decoded(packet)
             except av.FFmpegError:
@@ -123,8 +130,10 @@ def _demuxed(container: Any, tracks: list[Any]) -> list[list[tuple[float, float,
             cues[number_of[packet.stream_index]] += found
     except av.FFmpegError as error:
         log.warning("subtitles break off error=%s", error)
-    if damaged or left <= 0:
-        log.warning("subtitles incomplete damaged_packets=%d limit_reached=%s", damaged, left <= 0)
+    if damaged:
+        log.warning("subtitles incomplete damaged_packets=%d", damaged)
+    if left <= 0 or left_bytes <= 0:
+        log.warning("subtitles incomplete: %s", limits.over("subtitle_rows" if left <= 0 else "subtitle_mib", "the file holds too many"))
     return cues
 
 
@@ -161,28 +170,41 @@ def _track_name(stream: Any) -> str:
 
 def _sidecars(path: Path) -> Iterator[tuple[Path, str]]:
     """The subtitle files that belong to a video, with the language in their names."""
-    if not path.parent.is_dir():
+    try:
+        changed_ns = path.parent.stat().st_mtime_ns
+    except OSError:
         return
-    for file in sorted(path.parent.iterdir()):
+    is_settled = time.time_ns() - changed_ns > SETTLED_NS  # a coarse clock may give the same stamp to a later change
+    for file in (_subtitle_files if is_settled else _subtitle_files.__wrapped__)(path.parent, changed_ns):
         middle = file.stem[len(path.stem) + 1 :]
         mine = file.name.startswith(f"{path.stem}.") and (not middle or _LANGUAGE.fullmatch(middle))
-        if mine and file.suffix.lower() in (".srt", ".vtt") and file.is_file():
+        if mine and file.is_file():
             yield file, middle
 
 
-def _parsed(file: Path) -> list[tuple[TimeSpan, str]]:
+@lru_cache(maxsize=8)
+def _subtitle_files(folder: Path, changed_ns: int) -> tuple[Path, ...]:
+    """Of a folder as it was at that time, by name: listing it for each of its videos would cost their number squared."""
+    try:
+        names = os.listdir(folder)
+    except OSError:  # one may open a file in a folder that may not be listed
+        return ()
+    return tuple(folder / name for name in sorted(names) if name.lower().endswith((".srt", ".vtt")))
+
+
+def _parsed(file: Path, limits: Limits) -> list[tuple[TimeSpan, str]]:
     """The cues of one file, in time order.
 
     Own code, since what there is drops cues: pysubs2 1.8 takes notes and inline stamps for cues and wants hours;
     libavformat ends a WebVTT file at the first cue it cannot read.
     """
-    if file.stat().st_size > MAX_SIDECAR_BYTES:
-        log.warning("subtitles refused file=%s bytes=%d limit=%d", file.name, file.stat().st_size, MAX_SIDECAR_BYTES)
+    if file.stat().st_size > limits.subtitle_mib << 20:
+        log.warning("subtitles refused: %s", limits.over("subtitle_mib", f"{file.name} holds {file.stat().st_size >> 20} MiB"))
         return []
     lines = _text_of(file.read_bytes()).splitlines()
     timings = [number for number, line in enumerate(lines) if "-->" in line]
     cues, skipped = [], 0
-    for timing, following in zip(timings[:MAX_ROWS], [*timings[1:], len(lines)], strict=False):
+    for timing, following in zip(timings[: limits.subtitle_rows], [*timings[1:], len(lines)], strict=False):
         try:
             span = _span_of(lines[timing])
         except (ValueError, IndexError):

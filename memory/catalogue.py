@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from footage.carriers import SegmentMemory
@@ -18,6 +18,19 @@ from memory.view import GenerationFacts, SegmentFacts, Snapshot
 _SEGMENT_COLUMNS = "recording_id, idx, start_s, end_s, generation, frames_seen, frames_kept, carriers, tokens, size_bytes, seconds, file"
 _OF = "recording_id = ? AND generation = ?"
 _KEY = f"{_OF} AND idx = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is told of one recording."""
+
+    recording: Recording
+    names: tuple[str, ...]
+    locations: tuple[str, ...]
+    """Where the source was last seen, newest first."""
+    generations: tuple[str, ...]
+    size_bytes: int
+    """Of its segment files, over all generations."""
 
 
 class Catalogue:
@@ -65,6 +78,25 @@ class Catalogue:
         with self._database.reading() as connection:
             rows = connection.execute("SELECT facts FROM recordings ORDER BY recording_id").fetchall()
         return [Recording(**json.loads(facts)) for (facts,) in rows]
+
+    def known(self) -> list[Known]:
+        """Every recording, by id, in a few queries however many there are."""
+        with self._database.reading() as connection:
+            rows = connection.execute("SELECT recording_id, facts FROM recordings ORDER BY recording_id").fetchall()
+            names = _grouped(connection, "SELECT recording_id, name FROM names ORDER BY rowid")
+            locations = _grouped(connection, "SELECT recording_id, location FROM locations ORDER BY seen DESC")
+            generations = _grouped(connection, "SELECT DISTINCT recording_id, generation FROM segments ORDER BY generation")
+            sizes = dict(connection.execute("SELECT recording_id, sum(size_bytes) FROM segments GROUP BY recording_id"))
+        return [
+            Known(Recording(**json.loads(facts)), names.get(id, ()), locations.get(id, ()), generations.get(id, ()), sizes.get(id, 0))
+            for id, facts in rows
+        ]
+
+    def encoder_ids(self) -> set[str]:
+        """Of all that is kept."""
+        query = "SELECT DISTINCT encoder_id FROM generations WHERE generation IN (SELECT generation FROM segments)"
+        with self._database.reading() as connection:
+            return {encoder_id for (encoder_id,) in connection.execute(query)}
 
     def names(self, recording_id: str) -> tuple[str, ...]:
         query = "SELECT name FROM names WHERE recording_id = ? ORDER BY rowid"
@@ -124,6 +156,12 @@ class Catalogue:
         where = " AND ".join(f"{name} = ?" for name in given) or "true"
         with self._database.reading() as connection:
             return list(_segments(connection, where, *given.values()).values())
+
+    def files(self, generation: str) -> dict[tuple[str, int], str]:
+        """(recording, segment index) to file."""
+        query = "SELECT recording_id, idx, file FROM segments WHERE generation = ?"
+        with self._database.reading() as connection:
+            return {(recording_id, index): file for recording_id, index, file in connection.execute(query, (generation,))}
 
     def segment_at(self, recording_id: str, generation: str, time_s: float) -> SegmentFacts | None:
         where = f"{_OF} AND start_s <= ? AND ? < end_s"
@@ -198,6 +236,14 @@ def _recording_ids(connection: sqlite3.Connection) -> list[str]:
 def _locations(connection: sqlite3.Connection, recording_id: str) -> tuple[str, ...]:
     query = "SELECT location FROM locations WHERE recording_id = ? ORDER BY seen DESC"
     return tuple(location for (location,) in connection.execute(query, (recording_id,)))
+
+
+def _grouped(connection: sqlite3.Connection, query: str) -> dict[str, tuple[str, ...]]:
+    """Of a query for (recording, text), the texts of each recording in the query's order."""
+    groups: dict[str, list[str]] = {}
+    for recording_id, text in connection.execute(query):
+        groups.setdefault(recording_id, []).append(text)
+    return {recording_id: tuple(texts) for recording_id, texts in groups.items()}
 
 
 def _generation(connection: sqlite3.Connection, generation: str) -> GenerationFacts | None:

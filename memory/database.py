@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from footage.errors import StoreError
+from footage.errors import NothingRecorded, StoreError
 from memory.schema import MIGRATIONS
 from memory.text_search import fold
 
@@ -75,6 +75,8 @@ class Database:
         found = f"{self._path} has schema version {version}, this program knows {len(MIGRATIONS)}"
         if version > len(MIGRATIONS):
             raise StoreError(found, hint="it was written by a newer footage: update this one, or use another library")
+        if version == 0 and read_only:  # a writer is making it right now
+            raise NothingRecorded(f"nothing is kept in {self._path} yet", hint="index first: footage index VIDEO")
         if version < len(MIGRATIONS) and read_only:
             raise StoreError(found, hint="open it once for writing to bring it up to date: run `footage index` on it")
         for number, script in enumerate(MIGRATIONS[version:], version + 1):

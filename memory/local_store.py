@@ -3,12 +3,14 @@
     catalogue.sqlite    what is kept (WAL: readers and the writer do not wait for each other)
     segments/           memory.segment_folder
     index/              memory.index: caches that can be made again
+    archive/            ingest.live: the last hours of streams, as they came
     writer.lock         held by the one writer
 
 A segment is there once its catalogue row is committed. Its file was whole on the disk before that, so a crash loses at
 most the open segment; what it leaves is a file without a row, which no reader looks at and the next writer sweeps.
 """
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,14 +20,15 @@ from footage.carriers import MemoryView, SegmentMemory
 from footage.errors import NothingRecorded, StoreError
 from footage.recordings import Recording, TextRow
 from footage.timespan import TimeSpan
-from memory.catalogue import Catalogue, not_kept
+from memory.catalogue import Catalogue, Known, not_kept
 from memory.dump import dump
-from memory.durable import WriterLock, make_folder
+from memory.durable import WriterLock, make_folder, path_part
 from memory.segment_folder import SegmentFolder
 from memory.text_search import join_rows, ranked
 from memory.view import SegmentFacts, SegmentKeys, build_view
 
 CATALOGUE = "catalogue.sqlite"
+ARCHIVE = "archive"
 T = TypeVar("T")
 
 
@@ -46,6 +49,7 @@ class LocalStore:
         self._folder = SegmentFolder(self.directory)
         self._last_view: tuple[object, MemoryView] | None = None
         self._last_texts: tuple[object, list[TextRow]] = None, []
+        self._last_recordings: tuple[int, list[Recording]] = -1, []
         self._lock = None if read_only else _claim(self.directory)
         try:
             self._catalogue = Catalogue(self.directory / CATALOGUE, read_only=read_only)
@@ -79,6 +83,10 @@ class LocalStore:
     def index_directory(self) -> Path | None:
         return self.directory / "index"
 
+    def archive_folder(self, recording_id: str) -> Path:
+        """Where the packets of a stream are kept for a while; ingest.live writes and reads them."""
+        return self.directory / ARCHIVE / path_part(recording_id)
+
     # Recordings
 
     def add(self, recording: Recording, name: str, *, location: str = "") -> None:
@@ -90,9 +98,22 @@ class LocalStore:
         self._must_write()
         with self._changing:
             self._folder.remove(self._catalogue.forget(recording_id))
+            if recording_id:  # else it would be everybody's
+                shutil.rmtree(self.archive_folder(recording_id), ignore_errors=True)
 
     def recordings(self) -> list[Recording]:
-        return self._catalogue.recordings()
+        version = self.version  # the version first: what comes later is read again
+        if self._last_recordings[0] != version:
+            self._last_recordings = version, self._catalogue.recordings()
+        return list(self._last_recordings[1])
+
+    def known(self) -> list[Known]:
+        """Every recording with what is told of it; quick in large libraries."""
+        return self._catalogue.known()
+
+    def encoder_ids(self) -> set[str]:
+        """Of all that is kept."""
+        return self._catalogue.encoder_ids()
 
     def names(self, recording_id: str) -> tuple[str, ...]:
         return self._catalogue.names(recording_id)
@@ -189,8 +210,7 @@ class LocalStore:
 
     def fingerprints(self, generation: str) -> dict[tuple[str, int], str]:
         """What an index of this generation should hold: (recording, segment index) to SegmentKeys.fingerprint."""
-        kept = self._catalogue.segments(generation=generation)
-        return {(f.segment.recording_id, f.segment.index): Path(f.file).name for f in kept}
+        return {key: file.rpartition("/")[2] for key, file in self._catalogue.files(generation).items()}
 
     def keys(self, recording_id: str, generation: str, index: int) -> SegmentKeys | None:
         """Of one segment; None when it is not kept."""

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,27 +12,31 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from footage.arrays import AnyArray, Embeds
-from footage.carriers import MemoryView, detailed
+from footage.carriers import Carrier, MemoryView, detailed
 from footage.costs import Meter
 from footage.errors import Anachronism, NothingRecorded
 from footage.protocols import Answerer, Encoder, Fetcher, Selector
 from footage.questions import Answer, Budget, Evidence, Moment, Pick, Plan, Query, Question
 from footage.recordings import Gap, TextRow
-from footage.timespan import TimeSpan, clock
+from footage.timespan import TimeSpan, clock, subtract
 from qa.answerers.prompt import NOT_THERE
 from qa.beside import with_moments, with_neighbours
 from qa.by_time import PARTS, Match, begins_s, latest, newest, spread
 from qa.ground import ground
 from qa.ground_pictures import Fall
 from qa.last_seconds import in_full
-from qa.moments import NEAR, NEAR_TO_COUNT, bridged, distinct, image_moments, text_moments
+from qa.moments import NEAR, NEAR_TO_COUNT, bridged, distinct, image_moments, taking_turns, text_moments, varied
+from qa.objects import Looks, thing_moments
+from qa.objects_asked import sought
 from qa.parse import Asked, parse
-from qa.rank_text import FLOOR, TEXT_FLOOR, rank_text
+from qa.rank_text import FLOOR, TEXT_FLOOR, RankedText, rank_text
 from qa.rerank import judge_of, reranked
 from qa.route import LOCAL, NOW, OVERALL, is_open
 from qa.support import NOT_BORNE_OUT, ByScore, by_model
+from qa.timeline import limit_of
 
 SHOWN = 8  # carriers of one moment that an answerer may choose from
+CUT = 0.92  # likeness of two pictures below which there is a cut between them, where a recording is not livelier
 NO_END_S = 1e9  # the end of a span that says only where it begins
 CANDIDATES = 2000  # text rows ranked in full; above this, word search picks them
 OVERVIEW = 4
@@ -157,7 +161,7 @@ def ask(
             answerer.look_over(everything, meter=meter)
     with watch("answer"):
         gaps = gaps_in(view, scope.span)
-        missing = _about_gaps(gaps, names) if not found else ""
+        missing = _about_gaps(gaps_to_tell(gaps, asked, view, found, is_now=route == NOW), names)
         text = "".join(_told(chain(answerer.stream(question, evidence, meter=meter, overview=whole), [missing]), heard, watch))
     is_there, pointed = bool(found) and not text.startswith(NOT_THERE), cited(text, found)
     if check != "none":
@@ -237,7 +241,7 @@ def find_moments(
 
     picked: rows of the view that the plan spends on; pictures are cited only from those.
     """
-    ranked = rank_text(asked, rows)
+    ranked = rank_text(asked, [row for row in rows if row.is_wording])
     literal = bool(ranked) and ranked[0].is_literal and ranked[0].score >= 2 * FLOOR
     any_text = asked.wants_text and not asked.phrases and not asked.is_about
     repeats = 2 if asked.wants_text and not asked.wants_time else None
@@ -250,17 +254,54 @@ def find_moments(
     if asked.at_s is not None:
         images = _at(view, asked.at_s) + images
     text_first = asked.wants_text or (literal and not asked.colours)
-    mixed = distinct([*texts, *images] if text_first else [*images, *texts], limit)
-    return [(moment, texts.get(moment)) for moment in mixed]
+    things = distinct(_things(asked, query, view, rows, ranked), limit)
+    if things and (asked.phrases or asked.is_about):  # words first, and things before pictures
+        mixed = [*distinct(texts, limit), *things, *distinct(images, limit)]
+    elif things and asked.names_text:
+        mixed = taking_turns(distinct(texts, limit), [*things, *distinct(images, limit)])
+    else:
+        mixed = distinct([*texts, *images] if text_first else [*images, *texts], limit)
+        mixed = taking_turns(things, mixed) if literal or asked.at_s is not None else [*things, *mixed]
+    return [(moment, texts.get(moment)) for moment in dict.fromkeys(mixed[:limit])]
+
+
+def _things(asked: Asked, query: Query, view: MemoryView, rows: Sequence[TextRow], ranked: Sequence[RankedText]) -> list[Moment]:
+    """When what the question names was detected; among equals where pictures or text match the question too, and what looks otherwise."""
+    things = [row for row in rows if not row.is_wording]
+    wanted = sought(query.question.text, asked, things) if things else None
+    if wanted is None:
+        return []
+    scores = query.likeness(view.embeds) if len(view) and np.any(query.embed) else np.zeros(len(view))
+    looks = {name: _looks(name, view, scores, ranked) for name in view.recording_ids}
+    found = thing_moments(wanted, query.question.text, things, looks)
+    return varied(found, view) if wanted.order == "best" else found
+
+
+def _looks(name: str, view: MemoryView, scores: AnyArray, ranked: Sequence[RankedText]) -> Looks:
+    own = np.flatnonzero(view.which == view.recording_ids.index(name))
+    told = [item for item in ranked if item.is_literal and item.score >= FLOOR]
+    usual, best = (float(np.median(scores)), float(scores.max())) if len(scores) else (0.0, 0.0)
+    alike = (view.embeds[own][1:] * view.embeds[own][:-1]).sum(1)
+
+    def liking(span: TimeSpan) -> float:
+        here = own[(view.starts_s[own] < span.end_s) & (view.ends_s[own] > span.start_s)]
+        shown = (float(scores[here].max(initial=usual)) - usual) / (best - usual) if best > usual else 0.0
+        read = (item.score for item in told if item.row.recording_id == name and item.row.span.overlap_s(span) > 0)
+        return max(shown, next(read, 0.0) / told[0].score if told else 0.0)
+
+    seen = subtract(view.horizons[name], [gap.span for gap in view.gaps.get(name, ())])
+    return Looks(seen, view.starts_s[own][1:][alike < min(CUT, limit_of(view.embeds[own]))].tolist() if len(own) else [], liking)
 
 
 def candidate_rows(memory: Memory, question: Question, scope: Scope) -> list[TextRow]:
-    """All rows of a small scope; of a large one those that share words with the question."""
-    rows = memory.texts(scope.recording_ids, limit=0 if scope.span else CANDIDATES + 1)
-    rows = [row for row in rows if scope.span is None or row.span.overlap_s(scope.span) > 0]
-    if len(rows) > CANDIDATES:
-        rows = memory.texts(scope.recording_ids, match=question.text, limit=CANDIDATES)
-    return [row for row in rows if scope.span is None or row.span.overlap_s(scope.span) > 0]
+    """All rows of a small scope; of a large one those that share words with the question, and all that name things."""
+    rows = [row for row in memory.texts(scope.recording_ids) if scope.span is None or row.span.overlap_s(scope.span) > 0]
+    things = [row for row in rows if not row.is_wording]
+    if len(rows) - len(things) > CANDIDATES:
+        found = memory.texts(scope.recording_ids, match=question.text, limit=CANDIDATES + len(things))
+        words = [row for row in found if row.is_wording and (scope.span is None or row.span.overlap_s(scope.span) > 0)]
+        return words[:CANDIDATES] + things
+    return rows
 
 
 def within(view: MemoryView, span: TimeSpan | None) -> MemoryView:
@@ -318,6 +359,18 @@ def gaps_in(view: MemoryView, span: TimeSpan | None) -> tuple[tuple[str, Gap], .
     return tuple((name, gap) for name, gap in every if span is None or gap.span.overlap_s(span) > 0)
 
 
+def gaps_to_tell(
+    gaps: Sequence[tuple[str, Gap]], asked: Asked, view: MemoryView, found: Sequence[Moment], *, is_now: bool
+) -> Sequence[tuple[str, Gap]]:
+    """Those that hold the time that is asked about, the present included; else all, where nothing was found."""
+    at_s = asked.at_s
+    if at_s is None and is_now:
+        about = [(name, gap) for name, gap in gaps if gap.span.end_s >= view.horizons[name].end_s - 1e-3]
+    else:
+        about = [(name, gap) for name, gap in gaps if at_s is not None and at_s in gap.span]
+    return about or (gaps if not found else ())
+
+
 def cited(text: str, moments: Sequence[Moment]) -> list[Moment]:
     """The moments that an answer points at, in the order it names them; a mark that points at nothing is dropped."""
     marks = dict.fromkeys(int(mark) for mark in _MARK.findall(text))
@@ -345,17 +398,27 @@ def _evidence(moment: Moment, view: MemoryView, plan: Plan, names: Callable[[str
     name = names(moment.recording_id)
     if moment.text:
         row = TextRow(moment.recording_id, moment.span, moment.kind, moment.text)
-        return Evidence(moment.recording_id, moment.span, moment.score, row, name)
+        shown = _shown(moment, view, tokens, least=0) if moment.kind == "object" else ()  # a model looks for itself
+        return Evidence(moment.recording_id, moment.span, moment.score, row, name, shown)
+    carriers = _shown(moment, view, tokens, least=1)
+    return Evidence(moment.recording_id, moment.span, moment.score, carriers[0], name, carriers)
+
+
+def _shown(moment: Moment, view: MemoryView, tokens: Mapping[int, int], *, least: int) -> tuple[Carrier, ...]:
+    """Up to SHOWN carriers of a moment that are planned for, evenly over it; its first ones, `least`, where none is."""
     of_recording = view.which == view.recording_ids.index(moment.recording_id)
     inside = np.flatnonzero(of_recording & (view.ends_s > moment.span.start_s) & (view.starts_s < moment.span.end_s))
     planned = np.intersect1d(inside, list(tokens))
-    rows = planned if len(planned) else inside[:1]
+    rows = planned if len(planned) else inside[:least]
+    if not len(rows):
+        return ()
     some = [int(row) for row in rows[np.unique(np.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).round().astype(int))]]
-    carriers = [detailed(c, tokens.get(row, len(c.tokens))) for row, c in zip(some, view.load(some), strict=True)]
-    return Evidence(moment.recording_id, moment.span, moment.score, carriers[0], name, tuple(carriers))
+    return tuple(detailed(c, tokens.get(row, len(c.tokens))) for row, c in zip(some, view.load(some), strict=True))
 
 
 def _about_gaps(gaps: Sequence[tuple[str, Gap]], names: Callable[[str], str]) -> str:
-    told = [f" There is no footage of {names(name)} between {clock(g.span.start_s)} and {clock(g.span.end_s)} ({g.reason})."
-            for name, g in gaps[:3]]  # fmt: skip
+    told = []
+    for recording_id, gap in gaps[:3]:
+        of = f" of {name}" if (name := names(recording_id)) else ""
+        told.append(f" There is no footage{of} between {clock(gap.span.start_s)} and {clock(gap.span.end_s)} ({gap.reason}).")
     return "".join(told)

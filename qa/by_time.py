@@ -54,7 +54,8 @@ def spread(view: MemoryView, rows: Sequence[TextRow]) -> list[Match]:
     each = max(1, PARTS // max(1, len(recordings)))
     texts = defaultdict[str, list[TextRow]](list)
     for row in rows:
-        texts[row.recording_id].append(row)
+        if row.is_wording:
+            texts[row.recording_id].append(row)
     found: list[Match] = []
     for own in recordings[:PARTS]:
         name, edges = view.recording_of(int(own[0])), np.linspace(view.starts_s[own[0]], view.ends_s[own].max(), each + 1)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from footage.recordings import TextRow
 from footage.timespan import TimeSpan
 from qa.rank_text import RankedText, squeezed
 
+ALIKE = 0.97  # cosine of the mean looks of two moments from which on they show the same
 SAME_IOU = 0.7  # moments that overlap more than this are one
 NEAR, NEAR_TO_COUNT = 0.5, 0.75  # a moment too many is read and dropped, but where moments are counted it is a wrong answer
 BLINK_S = 2.0  # what is gone for no longer than this has not come again
@@ -107,3 +108,23 @@ def distinct(moments: Iterable[Moment], limit: int) -> list[Moment]:
         if len(kept) < limit and not any(_is_same(m.recording_id, m.span, moment) for m in kept):
             kept.append(moment)
     return kept
+
+
+def taking_turns(ones: Sequence[Moment], others: Sequence[Moment]) -> list[Moment]:
+    """One of each in turn, each kind in its own order."""
+    return [moment for pair in zip_longest(ones, others) for moment in pair if moment is not None]
+
+
+def varied(moments: Sequence[Moment], view: MemoryView) -> list[Moment]:
+    """In the order given, but what looks like a better one comes after all that looks otherwise."""
+    means, firsts, others = list[AnyArray](), list[Moment](), list[Moment]()
+    for moment in moments:
+        own = view.which == view.recording_ids.index(moment.recording_id)
+        here = np.flatnonzero(own & (view.starts_s < moment.span.end_s) & (view.ends_s > moment.span.start_s))
+        mean = (
+            view.embeds[here].mean(0) / max(1e-9, float(np.linalg.norm(view.embeds[here].mean(0)))) if len(here) else view.embeds[:0].sum(0)
+        )
+        is_new = all(float(mean @ other) < ALIKE for other in means)
+        (firsts if is_new else others).append(moment)
+        means += [mean] if is_new else []
+    return firsts + others

@@ -66,7 +66,7 @@ _FORM = frozenset(  # words about how the answer looks, not about what it says
     "title titles heading headings headline header caption captions label letter letters digit digits large big huge small edge corner"
     " side button buttons web page pages website app window browser".split()
 )
-_CONTEXT = re.compile(r"\s*(?:in|on|at|during|inside|within) (?:the|a|an|this|that) [^,?]{3,80},(?=\s)", re.I)
+CONTEXT = re.compile(r"\s*(?:in|on|at|during|inside|within) (?:the|a|an|this|that) [^,?]{3,80},(?=\s)", re.I)
 _EITHER = re.compile(r",\s*((?:the|an?)\s[^,?]+?)\s+or\s+((?:the|an?)\s[^,?]+?)\s*\?*\s*$", re.I)
 _JOINT = re.compile(  # between two parts; "and" joins what begins like a noun phrase or ends like a verb, so "black and white" stays one
     r"[,;]?\s+(?:(?:and\s+)?then|while|whilst|when|before|after|until|as soon as|followed by|the ones? (?:with|that|who|which|in|on))\b"
@@ -99,6 +99,8 @@ class Asked:
     colours: tuple[str, ...] = ()
     wants_text: bool = False
     """The answer is something written or said."""
+    names_text: bool = False
+    """The question itself speaks of text: a sign, a title, words; "how many" alone, whose answer is a number, does not."""
     is_about: bool = False
     """What is said about something: then the something must be named."""
     wants_time: bool = False
@@ -135,13 +137,14 @@ def parse(text: str) -> Asked:
     wants_text = bool(_TEXT.search(text)) or (bool(types) and not {"clock"} >= set(types))
     either, beside = _EITHER.search(text), _BESIDE.search(text)
     cues = STOP_WORDS | _FORM | set(_ORDER) | set(_PLACES) | set(names_in(text)) if wants_text else STOP_WORDS
-    where = _CONTEXT.match(lower)
+    where = CONTEXT.match(lower)
     return Asked(
         words=_content(lower[where.end() :] if where else lower, cues),
         context=_content(where.group(), cues) if where else (),
         phrases=quoted,
         colours=names_in(text),
         wants_text=wants_text,
+        names_text=bool(_TEXT.search(text)),
         is_about=bool(re.search(r"\b(?:say|says|said|speak|speaks|spoken|mention\w*|talks?|talking|tells?|told)\b", lower)),
         wants_time=bool(re.search(r"\bwhen\b|\bat (?:what|which) (?:time|moment|point)\b|\bhow long\b", lower)),
         answer_types=types,
@@ -164,7 +167,7 @@ def _parts(text: str, quoted: Sequence[str]) -> tuple[str, ...]:
     Decoupling a question into what it names is that of "QuoTA: Query-oriented Token Assignment via CoT Query Decouple for Long Video
     Comprehension" (2025), which asks a language model; ours are rules.
     """
-    rest = re.sub(r"[\"“”«»][^\"“”«»]{2,}[\"“”«»]", " ", text[where.end() :] if (where := _CONTEXT.match(text)) else text)
+    rest = re.sub(r"[\"“”«»][^\"“”«»]{2,}[\"“”«»]", " ", text[where.end() :] if (where := CONTEXT.match(text)) else text)
     pieces = [_FRAME.sub("", piece).strip(" \t\n,;:.?!") for piece in _JOINT.split(" ".join(rest.split()))]
     named = [piece for piece in pieces if any(w not in STOP_WORDS and not w.isdecimal() for w in word_list(piece))]
     found = tuple(dict.fromkeys([*filter(None, quoted), *named]))[:PARTS]

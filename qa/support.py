@@ -40,6 +40,8 @@ class ByScore:
     floor: float
 
     def __call__(self, moment: Moment) -> bool:
+        if moment.kind == "object":  # it was found by its label
+            return True
         if moment.text:
             return stands(self.said, self.question.text, moment.text)
         by_time = not moment.score or self.asked.at_s is not None  # right whatever it shows

@@ -133,7 +133,7 @@ class Texts:
     """Text rows of one recording, ready to say what a scene is about."""
 
     def __init__(self, rows: Iterable[TextRow], spans: Sequence[TimeSpan]) -> None:
-        self._rows = [row for row in rows if len(_folded(row)) >= LEAST_CHARS and row.score >= LEAST_SCORE]
+        self._rows = [row for row in rows if row.is_wording and len(_folded(row)) >= LEAST_CHARS and row.score >= LEAST_SCORE]
         self._starts = np.array([row.span.start_s for row in self._rows])
         self._ends = np.array([row.span.end_s for row in self._rows])
         shown = [_folded(row) for span in spans for row in self._first_of(span)]

@@ -10,7 +10,7 @@ import pytest
 from av.subtitles.subtitle import SubtitleSet
 
 from footage import TextRow
-from ingest import subtitles
+from ingest.limits import Limits
 from ingest.subtitles import container_subtitles, sidecar_subtitles
 
 SHARED = Path(__file__).parents[2] / "shared" / "videos" / "odd"
@@ -196,11 +196,10 @@ def test_a_file_without_cues_is_a_warning(tmp_path: Path, content: bytes, caplog
     assert "cues=0" in caplog.text
 
 
-def test_a_file_that_is_too_large_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subtitles, "MAX_SIDECAR_BYTES", 10)
-    video = beside(tmp_path, "talk.srt", "00:00:01,000 --> 00:00:02,000\nline\n")
-    assert sidecar_subtitles(video, "r", start_offset_s=0.0) == []
-    assert "subtitles refused file=talk.srt bytes=35 limit=10" in caplog.text
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    video = beside(tmp_path, "talk.srt", "00:00:01,000 --> 00:00:02,000\nline\n" * 60_000)
+    assert sidecar_subtitles(video, "r", start_offset_s=0.0, limits=Limits(subtitle_mib=1)) == []
+    assert "talk.srt holds 2 MiB, more than limits.subtitle_mib allows (1)" in caplog.text
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no third-party media here")

@@ -113,7 +113,7 @@ def test_asking_a_file_indexes_it_first(film: Path) -> None:
         (["index", "synthetic:red=3", "missing.mp4", "--ocr", "perhaps"], 2, "index.ocr"),
         (["index", "text.mp4", "--frobnicate"], 2, "--frobnicate"),
         (["export", "1:00-2:00"], 7, "there is no library"),
-        (["index", "rtsp://127.0.0.1/x"], 2, "cannot be indexed yet"),
+        (["index", "rtsp://127.0.0.1/x"], 2, "footage watch"),
         (["index", "text.mp4", "--encoder", "no/such"], 12, "no/such"),
     ],
 )

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from footage.addresses import is_live, scheme_of
 from footage.errors import ConfigError, FootageError
+from workers.cli_alerts import alerts
 from workers.cli_flags import (
     CarriersFlag,
     EncoderFlag,
@@ -24,7 +26,10 @@ from workers.cli_flags import (
     VerboseFlag,
     library_of,
     print_json,
+    print_table,
+    warn_of_coverage,
 )
+from workers.cli_live import watch
 from workers.cli_measure import bench, evaluate
 
 if TYPE_CHECKING:
@@ -38,11 +43,13 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(bench, name="bench")
 app.add_typer(evaluate, name="eval")
+app.command()(watch)
+app.command()(alerts)
 
 
 @app.command()
 def index(
-    targets: Annotated[list[str], typer.Argument(help="Files, folders, globs, or synthetic:red=30,blue=5", metavar="PATH...")],
+    targets: Annotated[list[str], typer.Argument(help="Files, folders, globs, http(s) addresses", metavar="PATH...")],
     library: LibraryFlag = None,
     fps: Annotated[float | None, typer.Option(help="Frames a second that are looked at [default: 1]", show_default=False)] = None,
     keyframes: Annotated[
@@ -57,6 +64,9 @@ def index(
         int | None,
         typer.Option("--jobs", "-j", help="Segments worked on at a time [default: one a core]", show_default=False),
     ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on watching the folders, until Ctrl-C; a new file is taken once it is whole")
+    ] = False,
     offline: OfflineFlag = None,
     as_json: JsonFlag = False,
     verbose: VerboseFlag = False,
@@ -68,6 +78,9 @@ def index(
     from workers.progress import reporter
 
     with reporter(quiet=verbose) as listener:
+        if follow:
+            _follow(lib, targets, listener, as_json)
+            return
         refused = _report_index(lib, targets, listener, as_json)
     if refused is not None:
         raise typer.Exit(refused.exit_code)
@@ -153,6 +166,7 @@ def search(
         found = lib.search_image(image, recording=recording, start=start, end=end, limit=limit)
     else:
         found = lib.search(text, recording=recording, start=start, end=end, limit=limit)
+    warn_of_coverage(lib, recording)
     if as_json:
         print_json({"moments": [moment_json(m, lib) for m in found]})
         return
@@ -185,6 +199,7 @@ def timeline(
 
     name = _indexed_when_it_must_be(lib, name, quiet=verbose)
     found = lib.timeline(name, start=start, end=end, min_s=min_s, every=every)
+    warn_of_coverage(lib, name)
     if as_json:
         for scene in found:
             print_json(scene_json(scene))
@@ -218,6 +233,7 @@ def summary(
 
     name = _indexed_when_it_must_be(lib, name, quiet=verbose)
     made = lib.summary(name, start=start, end=end)
+    warn_of_coverage(lib, name)
     if out is not None:
         try:
             out.write_text(written(made, lib.name_of(made.recording_id), marked=True))
@@ -232,29 +248,26 @@ def summary(
 @app.command()
 def recordings(library: LibraryFlag = None, as_json: JsonFlag = False) -> None:
     """List what is remembered."""
+    from footage.addresses import printable
     from footage.timespan import clock
 
     lib = library_of(library)
     rows: list[dict[str, Any]] = []
-    for recording, names in lib.recordings():
+    for known in lib.known():
+        recording = known.recording
         rows.append({
-            "recording": recording.recording_id, "names": list(names), "duration_s": round(recording.duration_s, 6),
+            "recording": recording.recording_id, "names": list(known.names), "duration_s": round(recording.duration_s, 6),
             "width_px": recording.width_px, "height_px": recording.height_px, "codec": recording.codec, "frames": recording.frames,
-            "bytes": lib.store.sizes(recording.recording_id), "generations": list(lib.store.generations(recording.recording_id)),
-            "facts": recording.facts,
+            "bytes": known.size_bytes, "generations": list(known.generations), "facts": recording.facts,
         })  # fmt: skip
     if as_json:
         for row in rows:
             print_json(row)
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "duration", "size", "codec", "memory", "id", box=None, header_style="bold")
-    for row in rows:
-        table.add_row(", ".join(row["names"]), clock(row["duration_s"]), f"{row['width_px']}x{row['height_px']}", row["codec"],
-                      f"{row['bytes'] / 1e6:.2f} MB", row["recording"])  # fmt: skip
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    print_table([("name", "duration", "size", "codec", "memory", "id")] + [
+        (", ".join(map(printable, row["names"])), clock(row["duration_s"]), f"{row['width_px']}x{row['height_px']}", row["codec"],
+         f"{row['bytes'] / 1e6:.2f} MB", row["recording"]) for row in rows
+    ])  # fmt: skip
 
 
 @app.command()
@@ -284,7 +297,7 @@ def export(
     from workers.export import contact_sheet, export_clip
 
     recording_id, when = _what_to_export(lib, span, recording, citation)
-    stem = Path(lib.name_of(recording_id)).stem
+    stem = Path(lib.name_of(recording_id)).stem[:50]  # names of files are short
     target = out or Path(f"{stem}-{when.start_s:.1f}-{when.end_s:.1f}.mp4")
     done = export_clip(lib, recording_id, when, target, exact=exact)
     result = {
@@ -293,12 +306,16 @@ def export(
         "start_s": round(done.span.start_s, 3),
         "end_s": round(done.span.end_s, 3),
     }
+    if done.note:
+        result["note"] = done.note
     if sheet:
         result["sheet"] = str(contact_sheet(lib, [Moment(recording_id, when, 1.0, "image")], target.with_suffix(".png")))
     if as_json:
         print_json(result)
     else:
         print(f"{target}  {done.span}" + (f"\n{result['sheet']}" if sheet else ""))
+        if done.note:
+            print(done.note, file=sys.stderr)
 
 
 @app.command()
@@ -352,10 +369,24 @@ def _indexed_when_it_must_be(lib: "Library", name: str, *, quiet: bool) -> str:
     """The recording that a file is, or the same name."""
     from workers.progress import reporter
 
-    if not (Path(name).is_file() or name.startswith("synthetic:")):
+    is_remote = scheme_of(name) in ("http", "https") and not is_live(name)
+    if not (is_remote or Path(name).is_file() or name.startswith("synthetic:")):
         return name
     with reporter(quiet=quiet) as listener:
         return lib.indexed(name, lib.settings.index.jobs, listener)
+
+
+def _follow(lib: "Library", folders: list[str], listener: Any, as_json: bool) -> None:
+    """Until Ctrl-C; what is refused is told, and tried again when it changes."""
+    from workers.follow import Follower
+
+    follower = Follower(folders)
+    listener.say(f"watching {', '.join(map(repr, folders))}; Ctrl-C ends it")
+    try:
+        for ready in follower.batches():
+            _report_index(lib, ready, listener, as_json)
+    except KeyboardInterrupt:
+        listener.say("no longer watching; what was committed is kept")
 
 
 def _report_index(lib: "Library", targets: list[str], listener: Any, as_json: bool) -> FootageError | None:
@@ -420,6 +451,8 @@ def _error_text(error: FootageError) -> str:
 def main() -> None:
     """Entry point: errors for the user become two lines and an exit code, never a traceback."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     try:
         code = app(standalone_mode=False) or 0
         if code == INTERRUPTED:  # the parser takes Ctrl-C for itself and leaves this code

@@ -1,6 +1,8 @@
 """What the verbs of the command line share: flags, opening a library, printing."""
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,3 +43,18 @@ def library_of(library: str | None, offline: bool | None = None, **sections: dic
 
 def print_json(value: dict[str, Any]) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """In columns, the first row being their names."""
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def warn_of_coverage(lib: "Library", recording: str) -> None:
+    """Up to when streams are covered, to stderr; recording: a name, or "" for all."""
+    for sentence in lib.coverage((lib.resolve(recording),) if recording else None):
+        print(f"warning: {sentence}", file=sys.stderr)

@@ -128,6 +128,32 @@ def eval_questions(
     )
 
 
+@evaluate.command("objects")
+def eval_objects(
+    file: Annotated[Path, typer.Argument(help="JSON, as of `footage eval questions`", metavar="QUESTIONS.json")],
+    videos: Annotated[
+        Path | None,
+        typer.Option(help="Folder that the video paths start from [default: the file's own]", show_default=False),
+    ] = None,
+    library: LibraryFlag = None,
+    moments: Annotated[int, typer.Option(help="Moments that count")] = 5,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Markdown report to write", show_default=False)] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Questions about things, with what the detector of `objects.model` saw and without it; each miss is explained."""
+    from workers.eval_objects import ObjectsRun, run_objects
+
+    lib = library_of(library, ask={"model": "none", "moments": moments})
+    report = run_objects(lib, ObjectsRun(file, videos or file.parent, moments))
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(report.to_markdown())
+    if as_json:
+        print_json(report.to_json())
+    else:
+        print(report.to_markdown())
+
+
 @evaluate.command("world")
 def eval_world(
     folder: WorkFlag = Path("eval"),
@@ -207,6 +233,22 @@ def eval_needle(
 
     lengths = (0.1,) if quick else tuple(hours or HOURS)
     run_needle(NeedleRun(folder, lengths)).show(out, print_json if as_json else None)
+
+
+@evaluate.command("alerts")
+def eval_alerts(
+    folder: WorkFlag = Path("eval"),
+    hours: Annotated[int, typer.Option(min=1, help="Unseen worlds of an hour")] = 4,
+    per_kind: Annotated[int, typer.Option(min=1, help="Standing questions of each kind an hour")] = 5,
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Standing questions over hours whose events are known: precision, recall, delay, and what fires for nothing."""
+    from workers.eval_alerts import AlertsRun, run_alerts
+
+    run = AlertsRun(folder, 1, 600.0, per_kind=1) if quick else AlertsRun(folder, hours, per_kind=per_kind)
+    run_alerts(run).show(out, print_json if as_json else None)
 
 
 @evaluate.command("set")

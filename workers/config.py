@@ -13,10 +13,16 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from footage.addresses import without_credentials
 from footage.errors import ConfigError
 from frame_select.gate import GateConfig
 from frame_select.registry import SELECTORS
+from ingest.channels.objects import ObjectsConfig
+from ingest.channels.speech import SpeechConfig
 from ingest.file_source import SamplingConfig
+from ingest.limits import Limits
+from ingest.live.config import LiveConfig
+from ingest.net.config import NetConfig
 from ingest.ocr import OcrConfig
 from memory.mergers import MERGERS
 from qa.answerers.chat_server import DEFAULT_LIMITS, PREFIX, Endpoint
@@ -27,6 +33,7 @@ from qa.answerers.weights import WEIGHTS
 from qa.rerank import MOST
 from qa.route import ROUTES
 from qa.support import CHECKS
+from workers.alerts.config import AlertsConfig
 
 FILE = "footage.toml"
 _STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -138,7 +145,13 @@ class Settings(BaseSettings):
     index: IndexConfig = IndexConfig()
     gate: GateConfig = field(default_factory=GateConfig)
     ocr: OcrConfig = field(default_factory=OcrConfig)
+    objects: ObjectsConfig = field(default_factory=ObjectsConfig)
+    speech: SpeechConfig = field(default_factory=SpeechConfig)
+    live: LiveConfig = field(default_factory=LiveConfig)
+    limits: Limits = field(default_factory=Limits)
+    net: NetConfig = field(default_factory=NetConfig)
     ask: AskConfig = AskConfig()
+    alerts: AlertsConfig = field(default_factory=AlertsConfig)
 
     @classmethod
     def settings_customise_sources(
@@ -159,7 +172,9 @@ class Resolved:
 
     def rows(self) -> list[tuple[str, Any, str]]:
         """(dotted name, value, origin), in the order of the classes."""
-        return [(name, value, self.origins.get(name, "default")) for name, value in _flat(self.settings.model_dump())]
+        values = dict(_flat(self.settings.model_dump()))
+        values["alerts.webhook"] = without_credentials(values["alerts.webhook"])
+        return [(name, value, self.origins.get(name, "default")) for name, value in values.items()]
 
 
 def load_settings(flags: dict[str, Any] | None = None) -> Resolved:

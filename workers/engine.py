@@ -2,24 +2,33 @@
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from functools import lru_cache, partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+from unicodedata import normalize
 
 import numpy as np
 
+from footage.addresses import is_live, scheme_of, without_credentials
+from footage.arrays import Embeds
 from footage.errors import ConfigError, NothingRecorded
 from footage.frames import Clip
 from footage.protocols import Answerer, Encoder, Fetcher
 from footage.questions import Answer, Budget, Moment, Question, Turn
-from footage.recordings import Recording
+from footage.recordings import Recording, TextRow
 from footage.timespan import TimeSpan, parse_clock
 from frame_select.registry import selector
 from ingest.file_source import FileFetcher
+from ingest.live.archive import ArchiveFetcher
 from ingest.synthetic import PREFIX, SyntheticSource
+from memory.catalogue import Known
 from memory.index import RecallIndex
 from memory.local_store import LocalStore
 from nano import TOWER
@@ -32,18 +41,28 @@ from qa.route import NOW, OVERALL, route_of
 from qa.summary import Summary
 from qa.timeline import Scene
 from workers import known_encoders
+from workers.alerts.alert import Alert
+from workers.alerts.ledger import kept_alerts
+from workers.alerts.replay import replay
 from workers.choices import with_choice
 from workers.config import Settings, find_library, load_settings
 from workers.conversation import Conversation
 from workers.indexing import Done, Listener, Refused, index, processes
+from workers.live.coverage import began_unix_s, coverage
+from workers.live.status import StreamStatus
+from workers.live.targets import targets_of
 from workers.models import NANO, checkpoint_of, is_served, is_world, load_answerer, served_answerer
 from workers.overviews import Overviews
 from workers.pictures import Pictures
 from workers.reading import Reading
 from workers.remember import Tools, open_source
 from workers.summary import summary
+from workers.tables import table_at
 from workers.timeline import MIN_S, timeline
 from workers.two_towers import TwoTowers, finder_of, refuse_strangers
+
+if TYPE_CHECKING:
+    from workers.live.watched import Listener as Watcher
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +96,7 @@ class Library:
         self._answers: Answerer | None = None
         self._note = ""
         self._overviews = Overviews()
+        self._began: tuple[int, dict[str, float | None]] = -1, {}
 
     def __enter__(self) -> Self:
         return self
@@ -103,45 +123,54 @@ class Library:
             self._reader = LocalStore(self.directory, read_only=True)
         return self._reader
 
-    def index(self, *targets: str | Path, jobs: int = 1, listener: Listener | None = None) -> list[Done]:
-        """Index files, folders, globs; what is there already is not made again. Raises the first error, after the rest is done."""
+    def index(self, *targets: str | Path, jobs: int | None = None, listener: Listener | None = None) -> list[Done]:
+        """Index files, folders, globs; what is there already is not made again. Raises the first error, after the rest is done.
+
+        jobs: worker processes that read the files, 0 for one a core, so that no file can crash or stall this one; None: in this process.
+        """
         results = list(self.indexing([str(t) for t in targets], jobs=jobs, listener=listener))
         for result in results:
             if isinstance(result, Refused):
                 raise result.error
         return [r for r in results if isinstance(r, Done)]
 
-    def indexing(self, targets: Sequence[str], *, jobs: int = 1, listener: Listener | None = None) -> Iterator[Done | Refused]:
+    def indexing(self, targets: Sequence[str], *, jobs: int | None = None, listener: Listener | None = None) -> Iterator[Done | Refused]:
         """The same, one result at a time as it is ready; an error is a result."""
         self.close()
         with LocalStore(self.directory) as store:
             known_encoders.keep(self.directory, self.tools.encoder.id, known_encoders.Names.of(self.settings.index))
-            yield from index(targets, store, self.settings, tools=self.tools, jobs=processes(jobs), listener=listener)
+            count = None if jobs is None else processes(jobs)
+            yield from index(targets, store, self.settings, tools=self.tools, jobs=count, listener=listener)
             RecallIndex.open(store, self.tools.generation, directory=store.index_directory)
 
     def recordings(self) -> list[tuple[Recording, tuple[str, ...]]]:
         """Every recording with its names, by name."""
-        found = [(r, self.store.names(r.recording_id)) for r in self.store.recordings()]
-        return sorted(found, key=lambda item: item[1])
+        return [(known.recording, known.names) for known in self.known()]
+
+    def known(self) -> list[Known]:
+        """The same, with locations, generations and bytes."""
+        return sorted(self.store.known(), key=lambda known: known.names)
 
     def resolve(self, name: str) -> str:
-        """A recording's id from its name, its path, its id or the beginning of its id.
+        """A recording's id from its path or address, its name, its id or the beginning of its id.
 
         Raises:
             ConfigError: no such recording, or several; the message lists them.
         """
-        every = self.recordings()
-        place = str(Path(name).resolve())
-        exact = [r.recording_id for r, names in every if name in (r.recording_id, *names) or place in self.store.locations(r.recording_id)]
-        found = exact or [r.recording_id for r, _ in every if len(name) >= 4 and r.recording_id.startswith(name)]
+        every, spelled = self.known(), normalize("NFC", name)
+        place = without_credentials(name) if scheme_of(name) else str(Path(name).resolve())
+        found = [k for k in every if place in k.locations or k.recording.recording_id == name]
+        found = found or [k for k in every if any(normalize("NFC", each) == spelled for each in k.names)]
+        found = found or [k for k in every if len(name) >= 4 and k.recording.recording_id.startswith(name)]
         if len(found) == 1:
-            return found[0]
+            return found[0].recording.recording_id
         if found:
+            told = ", ".join(f"{k.recording.recording_id} ({next(iter(k.locations), 'nowhere')})" for k in found[:8])
             raise ConfigError(
-                f"{name!r} is the name of {len(found)} recordings: {', '.join(found)}",
+                f"{name!r} is the name of {len(found)} recordings: {told}{' ...' if len(found) > 8 else ''}",
                 hint="name one by its id or its path",
             )
-        known = ", ".join(names[0] for _, names in every[:8])
+        known = ", ".join(k.names[0] for k in every[:8])
         raise ConfigError(
             f"there is no recording {name!r} in {self.directory}",
             hint=f"known: {known}{' ...' if len(every) > 8 else ''}",
@@ -158,18 +187,19 @@ class Library:
         recording: str = "",
         start: float | str | None = None,
         end: float | str | None = None,
-        jobs: int = 1,
+        jobs: int | None = None,
         listener: Listener | None = None,
         choices: Sequence[str] = (),
         answerer: Answerer | None = None,
         earlier: Sequence[Turn] = (),
         heard: Callable[[str], None] | None = None,
+        keep: bool = True,
     ) -> Answer:
         """Answer in words and moments. With a source that is not in the library yet, index it first.
 
         start, end: seconds or clock text; only what lies between is searched. jobs: processes to index with.
         choices: of a multiple-choice question. answerer: instead of the one that settings name. earlier: what was asked before, for models
-        that can be told (`conversation` sees to it). heard: gets the answer's words as they come.
+        that can be told (`conversation` sees to it). heard: gets the answer's words as they come. keep: as the last answer, to export from.
         """
         watch, asked = Stopwatch(), replace(_question(question), choices=tuple(choices), earlier=tuple(earlier))
         if source:
@@ -189,8 +219,10 @@ class Library:
             heard=heard, route=route, check=s.check, finder=finder_of(self.encoder),
         )  # fmt: skip
         hint = (NO_MODEL,) if route == OVERALL and answer.model in ("none", "template") else ()
-        answer = with_choice(replace(answer, warnings=(*answer.warnings, *self._warnings(scope), *hint)), asked.choices)
-        self._keep(question, answer)
+        warnings = (*answer.warnings, *self._warnings(scope), *self.coverage(scope.recording_ids), *hint)
+        answer = with_choice(replace(answer, warnings=warnings), asked.choices)
+        if keep:
+            self._keep(question, answer)
         return answer
 
     def conversation(self, *, recording: str = "", start: float | str | None = None, end: float | str | None = None) -> Conversation:
@@ -208,6 +240,8 @@ class Library:
     ) -> list[Moment]:
         """Moments whose pictures or text match, best first."""
         scope = self.scope(recording, start, end)
+        if scope.recording_ids is None:
+            scope = self._narrowed(_question(text).text, scope, most=max(limit, VIEWED_RECORDINGS))
         return search(_question(text).text, memory=self.memory, encoder=self.encoder, scope=scope, limit=limit)
 
     def search_image(
@@ -223,6 +257,8 @@ class Library:
         zero = np.zeros(1)
         [embed] = finder_of(self.encoder).encode(Clip("query", pixels[None], zero, zero + 1, zero)).embeds
         scope = self.scope(recording, start, end)
+        if scope.recording_ids is None:
+            scope = self._near([embed], [], scope, max(limit, VIEWED_RECORDINGS))
         return search_image(embed, memory=self.memory, floor=LOOKS_ALIKE, scope=scope, limit=limit)
 
     def timeline(
@@ -253,6 +289,58 @@ class Library:
         """
         return summary(self, recording, start, end)
 
+    def watch(
+        self, *addresses: str, for_s: float | None = None, listener: "Watcher | None" = None, stop: threading.Event | None = None,
+        alert: Sequence[str] = (), told: Callable[[Alert], None] | None = None,
+    ) -> list[StreamStatus]:  # fmt: skip
+        """Watch streams (ADDRESS or NAME=ADDRESS) for so long, or until `stop` is set; asks and searches see what there is meanwhile.
+
+        A stream that was watched before goes on in the same recording. Whatever happens to a stream is a gap in it, never an error.
+        alert: standing questions, see docs/alerts.md. told: hears each alert, in a thread of its own; all are kept for `alerts`.
+
+        Raises:
+            ConfigError: an address is no live stream, or nothing could match a standing question.
+            StoreError: the library cannot be written, or another process writes it.
+        """
+        from workers.alerts.service import Alerts
+        from workers.live.watch import Watch
+
+        targets = targets_of(addresses)
+        with LocalStore(self.directory) as store:
+            known_encoders.keep(self.directory, self.tools.encoder.id, known_encoders.Names.of(self.settings.index))
+            with Alerts(self, alert, sinks=[told] if told else []) if alert else nullcontext() as alerts:
+                watch = Watch(targets, store, self.tools, listener=listener, grown=alerts.offer if alerts else None)
+                fared = watch.run(for_s, stop)
+            RecallIndex.open(store, self.tools.generation, directory=store.index_directory)
+        return fared
+
+    def coverage(self, recording_ids: Sequence[str] | None = None) -> tuple[str, ...]:
+        """In words, for each stream among these recordings, or all: up to when it was seen, and how long ago that is."""
+        asked = [r for r in self.store.recordings() if recording_ids is None or r.recording_id in recording_ids]
+        return coverage(self.directory, asked, self.name_of)
+
+    def wall_clock(self, recording_id: str, time_s: float) -> str | None:
+        """ISO 8601, UTC, to the millisecond; None where it is not known when the recording began."""
+        version = self.store.version
+        if self._began[0] != version:
+            self._began = version, {r.recording_id: began_unix_s(r) for r in self.store.recordings()}
+        began = self._began[1].get(recording_id)
+        return None if began is None else datetime.fromtimestamp(began + time_s, UTC).isoformat(timespec="milliseconds")
+
+    def alerts(self, *, recording: str = "", limit: int = 0) -> list[Alert]:
+        """What standing questions have fired, oldest first; of these the newest `limit`, 0 for all that are kept."""
+        return kept_alerts(self.directory, recording=self.resolve(recording) if recording else "", limit=limit)
+
+    def replay(
+        self, question: str, *, recording: str = "", start: float | str | None = None, end: float | str | None = None
+    ) -> list[Alert]:
+        """What a standing question would have fired over recorded footage, each segment compared with those before it alone.
+
+        Raises:
+            ConfigError: nothing could match the question, or no such recording. NothingRecorded: nothing is indexed.
+        """
+        return replay(self, question, recording=recording, within=self.scope(recording, start, end).span)
+
     def dump(self) -> Iterator[dict[str, Any]]:
         """The whole content, canonical: two libraries that hold the same give the same."""
         return self.store.dump()
@@ -274,8 +362,7 @@ class Library:
     def encoder(self) -> Encoder:
         """The one that settings name; where they name none, the one that wrote this library."""
         if self._encoder is None:
-            written = {self.store.encoder_id(g) for r in self.store.recordings() for g in self.store.generations(r.recording_id)}
-            found = known_encoders.chosen(self.directory, written, self.settings)
+            found = known_encoders.chosen(self.directory, self.store.encoder_ids(), self.settings)
             is_other = found is not None and found[1] != known_encoders.Names.of(self.settings.index)
             self._encoder = self.tools.like(found[1], found[0]) if found and is_other else self.tools.encoder
         return self._encoder
@@ -297,7 +384,7 @@ class Library:
 
     def fetcher(self) -> Fetcher:
         """Pixels of anything whose file is still where it was."""
-        return _Fetchers(self.store)
+        return _Fetchers(self.store, self.settings)
 
     @property
     def answerer(self) -> Answerer:
@@ -347,31 +434,48 @@ class Library:
         names = ", ".join(map(self.name_of, strange[:3])) + (" ..." if len(strange) > 3 else "")
         return (f"{warning} (asked about {names})",) if strange else ()
 
-    def indexed(self, source: str, jobs: int, listener: Listener | None) -> str:
+    def indexed(self, source: str, jobs: int | None, listener: Listener | None) -> str:
         """The recording of a source, indexed now when not all of it can be read yet."""
         if Path(source).is_dir():
             raise ConfigError(f"{source!r} is a folder", hint=f"index it first (footage index {source}), then ask without naming it")
-        recording = open_source(source, self.settings).recording
-        try:
-            is_known = self.memory.is_whole(recording)
-        except NothingRecorded:
-            is_known = False
-        if not is_known:
-            self.index(source, jobs=jobs, listener=listener)
-        return recording.recording_id
+        if is_live(source):
+            return self.resolve(without_credentials(source))
+        if self._was_read(source):  # what is new may be anything, and is opened by those who index it alone
+            recording = open_source(source, self.settings).recording
+            if self.memory.is_whole(recording):
+                return recording.recording_id
+        done = self.index(source, jobs=jobs, listener=listener)
+        if len(done) != 1:
+            raise ConfigError(f"{source!r} stands for {len(done)} files", hint="they are indexed now: ask without naming them, or name one")
+        return done[0].recording
 
-    def _narrowed(self, question: str, scope: Scope) -> Scope:
+    def _was_read(self, source: str) -> bool:
+        """Something that was there has been indexed as a whole."""
+        places = {without_credentials(source), str(Path(source).resolve())}
+        try:
+            every = self.store.recordings()
+        except NothingRecorded:
+            return False
+        return any(places & set(self.store.locations(r.recording_id)) and self.memory.is_whole(r) for r in every)
+
+    def _narrowed(self, question: str, scope: Scope, most: int = VIEWED_RECORDINGS) -> Scope:
         """Over many recordings: those that the vector index and the text rows point at, for the question and for each of its parts."""
-        ids = [r.recording_id for r in self.store.recordings()]
-        if len(ids) <= VIEWED_RECORDINGS:
+        if len(self.store.recordings()) <= most:
             return scope
-        asked, recall = parse(question), RecallIndex.open(self.store, self.tools.generation)
+        asked = parse(question)
         embeds = self.encoder.embed_text(asked.sought or (question, *asked.parts))
+        return self._near(embeds, self.store.texts(match=question, limit=512), scope, most)
+
+    def _near(self, embeds: Sequence[Embeds] | Embeds, rows: Sequence[TextRow], scope: Scope, most: int) -> Scope:
+        """The recordings of some text rows, then those nearest to any of the embeds, then others."""
+        ids = [r.recording_id for r in self.store.recordings()]
+        if len(ids) <= most:
+            return scope
+        recall = RecallIndex.open(self.store, self.tools.generation)
         ranks = zip_longest(*(recall.search(embed, 512) for embed in embeds))
         found = [hit for hits in ranks for hit in hits if hit is not None]
-        rows = self.store.texts(match=question, limit=512)
         near = dict.fromkeys([*(row.recording_id for row in rows), *(hit.recording_id for hit in found), *ids])
-        return Scope(tuple(list(near)[:VIEWED_RECORDINGS]), scope.span)
+        return Scope(tuple(list(near)[:most]), scope.span)
 
     def _naming(self, scope: Scope) -> Any:
         """Names are told only where there is more than one recording to confuse."""
@@ -388,13 +492,23 @@ class Library:
             log.warning("the answer could not be kept: %s", error)
 
 
-class _Fetchers:
-    """Files and synthetic scripts behind one Fetcher."""
+def archive_of(store: LocalStore, recording_id: str) -> ArchiveFetcher | None:
+    """Of the recording of a stream."""
+    is_stream = any(map(is_live, store.locations(recording_id)))
+    return ArchiveFetcher(store.archive_folder(recording_id)) if is_stream else None
 
-    def __init__(self, store: LocalStore) -> None:
-        self._store, self._files = store, FileFetcher(store.locations)
+
+class _Fetchers:
+    """Files, archives of streams and synthetic scripts behind one Fetcher."""
+
+    def __init__(self, store: LocalStore, settings: Settings) -> None:
+        self._store, self._files = store, FileFetcher(store.locations, table_at=partial(table_at, settings=settings))
+        self._archive = lru_cache(maxsize=None)(partial(archive_of, store))
 
     def _of(self, recording_id: str) -> Fetcher:
+        archive = self._archive(recording_id)
+        if archive is not None:
+            return archive
         scripts = [place for place in self._store.locations(recording_id) if place.startswith(PREFIX)]
         return SyntheticSource.parse(scripts[0]) if scripts else self._files
 
@@ -424,12 +538,14 @@ def moment_json(moment: Moment, library: Library) -> dict[str, Any]:
     """One citation or search result.
 
     recording: id; name: what people call it; start_s, end_s: seconds from its start; score: 0 to 1, within its kind;
-    kind: "image", "ocr", "subtitle" ...; text: what is written or said there; supported: the evidence bears it out.
+    kind: "image", "ocr", "subtitle" ...; text: what is written or said there; supported: the evidence bears it out; at: wall clock at
+    start_s (ISO 8601, UTC), left out where it is not known, as for files.
     """
+    at = library.wall_clock(moment.recording_id, moment.span.start_s)
     return {
         "recording": moment.recording_id, "name": library.name_of(moment.recording_id), "start_s": moment.span.start_s,
         "end_s": moment.span.end_s, "score": moment.score, "kind": moment.kind, "text": moment.text,
-        "supported": moment.supported,
+        "supported": moment.supported, **({"at": at} if at else {}),
     }  # fmt: skip
 
 

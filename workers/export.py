@@ -3,18 +3,21 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from footage.arrays import Pixels
-from footage.errors import FootageError, SourceNotFound
+from footage.errors import FootageError
 from footage.frames import Frame
 from footage.questions import Moment, Redecode
 from footage.timespan import TimeSpan, clock
 from ingest.cut import cut
 from ingest.file_source import FileFetcher
-from workers.engine import Library
+from ingest.live.archive_cut import cut_archive
+from workers.engine import Library, archive_of
+from workers.tables import table_at
 
 CELL_PX, LABEL_PX, PER_ROW = 320, 22, 4
 
@@ -26,15 +29,20 @@ class Exported:
     recording: str
     path: Path
     span: TimeSpan
+    note: str = ""
+    """Why it is shorter than asked, in words."""
 
 
 def export_clip(library: Library, recording_id: str, span: TimeSpan, target: Path, *, exact: bool = False) -> Exported:
-    """Raises SourceNotFound when the recording's file is away."""
-    table = FileFetcher(library.store.locations).table(recording_id)
+    """Raises SourceNotFound when the recording's file is away, SourceError when nothing of a stream's span is kept any more."""
+    archive = archive_of(library.store, recording_id)
+    if archive is not None:
+        shown, note = cut_archive(archive, span, target, exact=exact)
+        return Exported(recording_id, target, shown, note)
+    files = FileFetcher(library.store.locations, table_at=partial(table_at, settings=library.settings))
+    table = files.table(recording_id)
     if table is None:
-        places = ", ".join(library.store.locations(recording_id)) or "nowhere"
-        raise SourceNotFound(f"the file of {library.name_of(recording_id)!r} is away (last seen: {places})",
-                             hint="bring it back, or index it where it is now")  # fmt: skip
+        raise files.away(recording_id, library.name_of(recording_id))
     return Exported(recording_id, target, cut(table, span, target, exact=exact))
 
 

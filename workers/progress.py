@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from footage.addresses import printable
 from footage.recordings import Recording
 from footage.timespan import clock
 from workers.indexing import Done
@@ -28,7 +29,7 @@ class Reporter:
 
     def found(self, name: str, recording: Recording, todo_s: float) -> None:
         if self._progress is not None and todo_s > 0:
-            self._tasks[name] = self._progress.add_task(name, total=todo_s)
+            self._tasks[name] = self._progress.add_task(printable(name), total=todo_s)
 
     def advanced(self, name: str, seconds: float) -> None:
         if self._progress is not None and name in self._tasks:
@@ -38,6 +39,9 @@ class Reporter:
         if self._progress is not None and name in self._tasks:
             self._progress.remove_task(self._tasks.pop(name))
 
+    def told(self, text: str) -> None:
+        self.say(text)
+
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -45,9 +49,10 @@ class Reporter:
         speed = f"{done.x_realtime:.3g}x real time" if done.x_realtime else "already there"
         gaps = f", {len(done.gaps)} gaps" if done.gaps else ""
         gaps += f", up to {done.late_by_s:.1f} s late" if done.late_by_s > 1 else ""
+        gaps += "".join(f", {name} failed in {count} segments" for name, count in done.failed.items())
         self.say(
-            f"{done.name}  {clock(done.duration_s)}  {done.frames_kept}/{done.frames_seen} frames kept, {done.text_rows} text rows{gaps}, "
-            f"{done.bytes / 1e6:.2f} MB, {speed}"
+            f"{printable(done.name)}  {clock(done.duration_s)}  {done.frames_kept}/{done.frames_seen} frames kept, "
+            f"{done.text_rows} text rows{gaps}, {done.bytes / 1e6:.2f} MB, {speed}"
         )
 
 
@@ -59,7 +64,7 @@ def reporter(*, quiet: bool = False) -> Iterator[Reporter]:
         yield Reporter(console, None)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         _TimesRealTime(),

@@ -4,41 +4,43 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from functools import lru_cache, partial
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
+from footage.addresses import is_live, without_credentials
 from footage.arrays import Pixels
 from footage.carriers import Carrier, SegmentMemory, carriers_of
-from footage.errors import ConfigError, SourceError
+from footage.errors import ConfigError
 from footage.frames import Clip
 from footage.protocols import Encoder, Gate, Merger, Source
 from footage.recordings import Gap, Segment, TextRow
 from frame_select.gate import ChangeGate, KeepAllGate
+from ingest.channels.channel import Guarded
 from ingest.file_source import FileSource
-from ingest.ocr import OcrReader, OcrSegment
 from ingest.synthetic import PREFIX, SyntheticSource
 from memory.encoders.registry import load_encoder
 from memory.mergers import merger
+from workers.channels import Readers, failures
 from workers.config import Settings
 from workers.known_encoders import Names
 from workers.models import encoder_name
+from workers.tables import table_at
 from workers.two_towers import TwoTowers
 
 THUMBNAIL_QUALITY = 80
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tools:
     """What turns frames into memory; built once per process."""
 
     settings: Settings
     encoder: Encoder
     merger: Merger
-    reader: OcrReader | None
+    reader: Readers
 
     @classmethod
     def build(cls, settings: Settings) -> "Tools":
@@ -46,7 +48,7 @@ class Tools:
         encoder = _encoder(settings, index.encoder)
         if index.carriers:
             encoder = TwoTowers.load(encoder, index.carriers, settings)
-        return cls(settings, encoder, merger(index.merger), OcrReader(settings.ocr) if reads_text(settings) else None)
+        return cls(settings, encoder, merger(index.merger), Readers.build(settings, reads_text=reads_text(settings)))
 
     def like(self, names: Names, encoder_id: str) -> Encoder:
         """Another encoder, loaded the same way, as a library remembers it."""
@@ -55,11 +57,12 @@ class Tools:
             return encoder
         return TwoTowers.load(encoder, names.carriers, self.settings, carriers=encoder_id.removeprefix(f"{encoder.id}+"))
 
-    def gate(self) -> Gate:
-        """A fresh one for each segment: segments know nothing of each other."""
-        return ChangeGate(self.settings.gate) if self.settings.index.gate == "change" else KeepAllGate()
+    def gate(self, *, may_drop_first: bool = False) -> Gate:
+        """A fresh one for each segment: segments know nothing of each other. may_drop_first: see ChangeGate."""
+        changes = self.settings.index.gate == "change"
+        return ChangeGate(self.settings.gate, may_drop_first=may_drop_first) if changes else KeepAllGate()
 
-    @property
+    @cached_property
     def generation(self) -> str:
         """What wrote the memory: encoder, merger and a hash of every setting that shapes it."""
         s = self.settings
@@ -67,9 +70,9 @@ class Tools:
             "sampling": {k: v for k, v in asdict(s.sampling).items() if k not in ("threads", "decoder")},
             "gate": [s.index.gate, asdict(s.gate)],
             "merge": [self.merger.id, s.index.tokens_per_carrier],
-            "ocr": asdict(s.ocr) | {"threads": 0} if self.reader else None,
+            "ocr": asdict(s.ocr) | {"threads": 0} if self.reader.ocr else None,
             "side_px": [s.index.side_px, s.index.ocr_side_px, s.index.thumbnail_px],
-        }
+        } | self.reader.shaping
         if s.index.encoder != "color" or s.index.carriers:
             shaping["dtype"] = s.index.dtype
         digest = hashlib.blake2b(json.dumps(shaping, sort_keys=True).encode(), digest_size=4).hexdigest()
@@ -95,24 +98,34 @@ def open_source(location: str, settings: Settings) -> Source:
     """Raises SourceNotFound, NotVideo, DecodeError ... saying what is wrong with it."""
     if location.startswith(PREFIX):
         return SyntheticSource.parse(location, fps=settings.sampling.fps)
-    if "://" in location:
-        scheme = location.split("://", 1)[0]
-        raise ConfigError(f"{scheme}:// sources cannot be indexed yet", hint="download it and index the file")
-    index = settings.index
-    side_px = max(index.side_px, index.ocr_side_px if reads_text(settings) else 0)
-    return FileSource.open(Path(location), settings.sampling, max_side_px=side_px)
+    if is_live(location):
+        shown = without_credentials(location)
+        raise ConfigError(
+            f"{shown!r} is a live stream, it has no end", hint=f"watch it: footage watch {shown!r}; then ask without naming it"
+        )
+    table = table_at(location, settings)
+    return FileSource.of(table, settings.sampling, max_side_px=longest_side_px(settings), limits=settings.limits)
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A segment's memory while it grows."""
+def longest_side_px(settings: Settings) -> int:
+    """Of the frames that are looked at."""
+    objects_px = settings.objects.side_px if settings.objects.model else 0
+    return max(settings.index.side_px, settings.index.ocr_side_px if reads_text(settings) else 0, objects_px)
 
-    carriers: list[Carrier] = field(default_factory=list)
-    thumbnails: list[bytes] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
-    seen: int = 0
-    kept: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
+
+class Draft:
+    """A segment's memory while it grows: what was seen goes in, in time order, and what there is so far comes out at any time."""
+
+    def __init__(self, recording_id: str, tools: Tools) -> None:
+        self.tools, self.gate = tools, tools.gate()
+        self.reading = tools.reader.segment(recording_id)
+        self.hearing: Guarded | None = None
+        self.carriers: list[Carrier] = []
+        """Not merged yet: one for each frame that was kept."""
+        self.thumbnails: list[bytes] = []
+        self.gaps: list[Gap] = []
+        self.seen = self.kept = 0
+        self.seconds: dict[str, float] = {}
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -120,53 +133,86 @@ class _Draft:
         yield
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - begun
 
+    def add(self, item: Clip | Gap) -> None:
+        """Look at a clip, or keep that there was nothing to be seen."""
+        if isinstance(item, Gap):
+            self.gaps.append(item)
+            return
+        with self.timed("gate"):
+            kept = item.take(self.gate.keep(item))
+        self.remember(kept)
+        self.seen += len(item)
 
-def remember(source: Source, segment: Segment, tools: Tools, subtitles: Sequence[TextRow]) -> SegmentMemory:
+    def remember(self, kept: Clip) -> None:
+        """Encode and read what the gate has let through."""
+        with self.timed("encode"):
+            self.carriers += carriers_of(self.tools.encoder.encode(kept))
+            self.thumbnails += [jpeg(pixels, self.tools.settings.index.thumbnail_px) for pixels in kept.pixels]
+        self.read(kept)
+        self.kept += len(kept)
+
+    def read(self, kept: Clip) -> None:
+        if self.reading is not None:
+            self.reading.add(kept, self.timed)
+
+    def rows(self) -> list[TextRow]:
+        """What was read so far."""
+        with self.timed("ocr"):
+            return self.reading.rows() if self.reading else []
+
+    def hear(self, source: Source, segment: Segment) -> list[TextRow]:
+        """What is said in a segment, where its sound is read."""
+        self.hearing = self.tools.reader.hearing(source, segment)
+        if self.hearing is None:
+            return []
+        with self.timed("speech"):
+            return self.hearing.rows()
+
+    def merged(self) -> list[Carrier]:
+        return self.merge(self.carriers)
+
+    def merge(self, carriers: Sequence[Carrier]) -> list[Carrier]:
+        budget = self.tools.settings.index.tokens_per_carrier * len(carriers)
+        return self.tools.merger.merge(carriers, max_tokens=budget) if carriers else []
+
+    def memory(self, segment: Segment, texts: Sequence[TextRow] = ()) -> SegmentMemory:
+        """What there is so far, as the memory of a segment that ends here; texts: rows that came with the source."""
+        with self.timed("merge"):
+            carriers = self.merged()
+        return SegmentMemory(
+            segment, tuple(carriers), tuple(self.thumbnails) if len(self.thumbnails) == len(carriers) else (),
+            (*self.rows(), *texts), tuple(self.gaps), self.seen, self.kept,
+            {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
+            failures(*(self.reading.channels if self.reading else ()), self.hearing),
+        )  # fmt: skip
+
+
+def remember(
+    source: Source,
+    segment: Segment,
+    tools: Tools,
+    subtitles: Sequence[TextRow],
+    *,
+    decoding: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> SegmentMemory:
     """Decode one segment and make its memory. Depends on nothing but source, segment and settings: same in, same out.
 
-    subtitles: source.texts(), read once for all segments.
+    subtitles: source.texts(), read once for all segments. decoding: entered while frames are decoded.
     """
-    draft, gate = _Draft(), tools.gate()
-    reading = tools.reader.segment(segment.recording_id) if tools.reader else None
-    clips = source.clips(segment)
+    draft, clips = Draft(segment.recording_id, tools), source.clips(segment)
     while True:
-        with draft.timed("decode"):
+        with draft.timed("decode"), decoding():
             item = next(clips, None)
         if item is None:
-            break
-        if isinstance(item, Gap):
-            draft.gaps.append(item)
-        else:
-            _take_in(item, draft, gate, reading, tools)
-    with draft.timed("merge"):
-        budget = tools.settings.index.tokens_per_carrier * max(1, len(draft.carriers))
-        carriers = tools.merger.merge(draft.carriers, max_tokens=budget) if draft.carriers else []
-    with draft.timed("ocr"):
-        texts = reading.rows() if reading else []
-    texts += subtitles_of(segment, subtitles, source.recording.duration_s)
-    return SegmentMemory(
-        segment, tuple(carriers), tuple(draft.thumbnails) if len(draft.thumbnails) == len(carriers) else (),
-        tuple(texts), tuple(draft.gaps), draft.seen, draft.kept,
-        {stage: round(seconds, 3) for stage, seconds in draft.seconds.items()},
-    )  # fmt: skip
+            texts = subtitles_of(segment, subtitles, source.recording.duration_s)
+            return draft.memory(segment, [*texts, *draft.hear(source, segment)])
+        draft.add(item)
 
 
 def subtitles_of(segment: Segment, rows: Sequence[TextRow], duration_s: float) -> list[TextRow]:
     """The rows that begin in a segment; the last one also takes lines that outlast the picture."""
     is_last = segment.span.end_s >= duration_s - 1e-6
     return [row for row in rows if row.span.start_s in segment.span or (is_last and row.span.start_s >= segment.span.end_s)]
-
-
-def _take_in(clip: Clip, draft: _Draft, gate: Gate, reading: OcrSegment | None, tools: Tools) -> None:
-    with draft.timed("gate"):
-        kept = clip.take(gate.keep(clip))
-    with draft.timed("encode"):
-        draft.carriers += carriers_of(tools.encoder.encode(kept))
-        draft.thumbnails += [jpeg(pixels, tools.settings.index.thumbnail_px) for pixels in kept.pixels]
-    if reading is not None:
-        with draft.timed("ocr"):
-            reading.add(kept)
-    draft.seen, draft.kept = draft.seen + len(clip), draft.kept + len(kept)
 
 
 def jpeg(pixels: Pixels, side_px: int) -> bytes:
@@ -177,22 +223,3 @@ def jpeg(pixels: Pixels, side_px: int) -> bytes:
     out = io.BytesIO()
     image.save(out, "JPEG", quality=THUMBNAIL_QUALITY)
     return out.getvalue()
-
-
-class SegmentWorker:
-    """A worker process: keeps its tools and the two sources used last, and turns (location, segment) into memory."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._tools = Tools.build(settings)
-        self._open = lru_cache(maxsize=2)(partial(_opened, settings=settings))
-
-    def __call__(self, location: str, segment: Segment) -> SegmentMemory:
-        source, subtitles = self._open(location)
-        if source.recording.recording_id != segment.recording_id:
-            raise SourceError(f"{location!r} changed while it was being indexed", hint="index it again")
-        return remember(source, segment, self._tools, subtitles)
-
-
-def _opened(location: str, *, settings: Settings) -> tuple[Source, Sequence[TextRow]]:
-    source = open_source(location, settings)
-    return source, source.texts()

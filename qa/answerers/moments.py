@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from footage.costs import Meter
 from footage.questions import Evidence, Question
 from footage.recordings import TextRow
+from footage.timespan import clock_words
 from qa.parse import parse
 
 SEEN_AS = {"ocr": "on screen", "subtitle": "in the subtitles", "speech": "spoken", "object": "in the picture"}
@@ -41,7 +42,10 @@ class MomentsAnswerer:
 
 def line(item: Evidence) -> str:
     """00:00:25.400-00:00:29.700 of talk.mp4: on screen "Big Buck Bunny"."""
-    where = f"{item.span}" + (f" of {item.name}" if item.name else "")
+    named = f" of {item.name}" if item.name else ""
+    where = f"{item.span}{named}"
+    if item.kind == "object" and isinstance(item.content, TextRow):
+        return f"{item.content.text} at {clock_words(item.span.start_s)}-{clock_words(item.span.end_s)}{named}"
     if isinstance(item.content, TextRow):
         return f'{where}: {SEEN_AS.get(item.kind, item.kind)} "{item.content.text}"'
     return f"{where}: the picture matches (score {item.score:.2f})" if item.score else f"{where}: what is seen then"

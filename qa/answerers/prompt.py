@@ -59,7 +59,7 @@ def rows_of(evidence: Sequence[Evidence]) -> list[Row]:
     """In time order, with all frames that each is shown by."""
     rows = []
     for place, item in enumerate(evidence, start=1):
-        if isinstance(item.content, TextRow):
+        if isinstance(item.content, TextRow) and not item.shown:
             rows.append(Row(place, item.span, text=item.content.text))
         else:
             rows.append(_row(place, item.span, item.shown))
