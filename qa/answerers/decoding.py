@@ -4,8 +4,8 @@ Letters: n tokens of a prompt, D width, L layers.
 """
 
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 from qa.answerers.dropping import Dropping, prefill, step
@@ -33,15 +33,19 @@ class Language:
 
     def __init__(self, model: Any, decoder: Any, *, prefix_bytes: int, dropping: Dropping | None = None) -> None:
         """prefix_bytes: how much is kept of prompts that were read; nothing with `dropping`, where later tokens say which of them stay."""
-        self._model, self._decoder, self._dropping, self._busy = model, decoder, dropping, Lock()
-        self.writing = SideBySide(model, decoder, self._busy)
+        self._model, self._decoder, self._dropping = model, decoder, dropping
+        self._runs = ThreadPoolExecutor(1, "language")
+        self.writing = SideBySide(model, decoder, self._runs)
         keeps = prefix_bytes > 0 and dropping is None and looks_back_alone(decoder)
         self.prefixes = PrefixCache(prefix_bytes) if keeps else None
 
     def read(self, prompt: Prompt) -> Begun:
+        return self._runs.submit(self._read, prompt).result()
+
+    def _read(self, prompt: Prompt) -> Begun:
         import torch
 
-        with self._busy, torch.inference_mode():
+        with torch.inference_mode():
             if self._dropping is not None and int(prompt.visual.sum()) >= self._dropping.min_visual:
                 return self._read_dropping(prompt, self._dropping)
             return self._read_whole(prompt)
@@ -58,11 +62,14 @@ class Language:
         yield token
 
     def _after(self, go_on: Callable[[Any], Any] | Row, embed: Any) -> Any:
-        import torch
-
         if isinstance(go_on, Row):
             return self.writing.step(go_on, embed)
-        with self._busy, torch.inference_mode():
+        return self._runs.submit(self._alone, go_on, embed).result()
+
+    def _alone(self, go_on: Callable[[Any], Any], embed: Any) -> Any:
+        import torch
+
+        with torch.inference_mode():
             return go_on(embed)
 
     def _read_whole(self, prompt: Prompt) -> Begun:

@@ -2,15 +2,15 @@
 
 Selective batching, after "Orca: A Distributed Serving System for Transformer-Based Generative Models" (2022): what works token by token
 runs for all rows at once, attention for each row by itself, so caches of any length stand side by side without padding, masks or copies.
-Ours has no scheduler: a thread that wants a token leads the next pass for all that wait, and waits itself no longer than a tenth of a
-pass for those that were in the last two.
+Ours has no scheduler: a pass takes all that wait, and waits itself no longer than a tenth of a pass for those of the last two.
 Letters: R rows, D width, V vocabulary, A axes of a position, H heads of keys and values, n tokens of a cache, d channels of a head.
 """
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from threading import Condition, Lock
+from threading import Condition
 from typing import Any
 
 NAME = "footage_side_by_side"
@@ -27,8 +27,7 @@ class Row:
     embed: Any = None
     """(1, 1, D) of the token that was written last."""
     logits: Any = None
-    error: BaseException | None = None
-    waits: bool = False
+    error: Exception | None = None
 
     @property
     def position(self) -> Any:
@@ -66,55 +65,46 @@ class SideBySide:
 
     model: Any
     decoder: Any
-    busy: Lock
-    """Held for each pass; whoever runs the model otherwise holds it too."""
+    runs: Executor
+    """Of one thread, which runs the model for all: with several, each brings its own team of cores, and they fight over them."""
     most: int = 16
     """Rows of a pass."""
     passes: int = 0
     rows: int = 0
     """Summed over passes."""
-    _turn: Condition = field(default_factory=Condition)
     _waiting: list[Row] = field(default_factory=list)
-    _leads: bool = False
+    _came: Condition = field(default_factory=Condition)
     _last: tuple[int, int] = 0, 0
     """Rows of the last two passes."""
     _pass_s: float = 0.0
 
     def step(self, row: Row, embed: Any) -> Any:
         """(V,) float32 logits after one more token."""
-        row.embed, row.waits = embed, True
-        with self._turn:
+        row.embed, row.error = embed, None
+        with self._came:
             self._waiting.append(row)
-            self._turn.notify_all()
-            while row.waits:
-                if self._leads:
-                    self._turn.wait()
-                else:
-                    self._lead()
+            self._came.notify()
+        self.runs.submit(self._next).result()  # it, or one that was asked for before, has the row in it
         if row.error is not None:
             raise row.error
         return row.logits
 
-    def _lead(self) -> None:
-        """With the turn held: one pass for those that wait."""
-        self._leads = True
-        self._turn.wait_for(lambda: len(self._waiting) >= min(self.most, sum(self._last)), PATIENCE * self._pass_s)
-        rows, self._waiting = self._waiting[: self.most], self._waiting[self.most :]
-        self._turn.release()
+    def _next(self) -> None:
+        """One pass for those that wait."""
+        with self._came:
+            if self._waiting:
+                self._came.wait_for(lambda: len(self._waiting) >= min(self.most, sum(self._last)), PATIENCE * self._pass_s)
+            rows, self._waiting = self._waiting[: self.most], self._waiting[self.most :]
+        if not rows:
+            return
         begun = time.perf_counter()
         try:
-            with self.busy:
-                self._run(rows)
-        except BaseException as error:  # each of them learns of it, in its own thread
+            self._run(rows)
+        except Exception as error:  # each of them learns of it, in its own thread
             for row in rows:
                 row.error = error
-        finally:
-            self._turn.acquire()
-            self._pass_s, self._last = time.perf_counter() - begun, (self._last[1], len(rows))
-            self.passes, self.rows, self._leads = self.passes + 1, self.rows + len(rows), False
-            for row in rows:
-                row.waits = False
-            self._turn.notify_all()
+        self._pass_s, self._last = time.perf_counter() - begun, (self._last[1], len(rows))
+        self.passes, self.rows = self.passes + 1, self.rows + len(rows)
 
     def _run(self, rows: Sequence[Row]) -> None:
         import torch
