@@ -458,8 +458,9 @@ class Library:
             return False
         return any(places & set(self.store.locations(r.recording_id)) and self.memory.is_whole(r) for r in every)
 
-    def _narrowed(self, question: str, scope: Scope, most: int = VIEWED_RECORDINGS) -> Scope:
+    def _narrowed(self, question: str, scope: Scope, most: int = 0) -> Scope:
         """Over many recordings: those that the vector index and the text rows point at, for the question and for each of its parts."""
+        most = most or VIEWED_RECORDINGS
         if len(self.store.recordings()) <= most:
             return scope
         asked = parse(question)
