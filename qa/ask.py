@@ -26,7 +26,7 @@ from qa.ground import ground
 from qa.ground_pictures import Fall
 from qa.last_seconds import in_full
 from qa.moments import NEAR, NEAR_TO_COUNT, bridged, distinct, image_moments, taking_turns, text_moments, varied
-from qa.objects import Looks, thing_moments
+from qa.objects import Looks, most_at_once, thing_moments
 from qa.objects_asked import sought
 from qa.parse import Asked, parse
 from qa.rank_text import FLOOR, TEXT_FLOOR, RankedText, rank_text
@@ -161,7 +161,9 @@ def ask(
             answerer.look_over(everything, meter=meter)
     with watch("answer"):
         gaps = gaps_in(view, scope.span)
-        missing = _about_gaps(gaps_to_tell(gaps, asked, view, found, is_now=route == NOW), names)
+        missing = _about_things(question.text, asked, rows, found) + _about_gaps(
+            gaps_to_tell(gaps, asked, view, found, is_now=route == NOW), names
+        )
         text = "".join(_told(chain(answerer.stream(question, evidence, meter=meter, overview=whole), [missing]), heard, watch))
     is_there, pointed = bool(found) and not text.startswith(NOT_THERE), cited(text, found)
     if check != "none":
@@ -275,6 +277,13 @@ def _things(asked: Asked, query: Query, view: MemoryView, rows: Sequence[TextRow
     looks = {name: _looks(name, view, scores, ranked) for name in view.recording_ids}
     found = thing_moments(wanted, query.question.text, things, looks)
     return varied(found, view) if wanted.order == "best" else found
+
+
+def _about_things(text: str, asked: Asked, rows: Sequence[TextRow], found: Sequence[Moment]) -> str:
+    """Nothing was found: what a detector did see of what was asked about; empty where none looked."""
+    things = [row for row in rows if row.kind == "object"]
+    wanted = sought(text, asked, things) if things and not found else None
+    return most_at_once(wanted, things) if wanted else ""
 
 
 def _looks(name: str, view: MemoryView, scores: AnyArray, ranked: Sequence[RankedText]) -> Looks:

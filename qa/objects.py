@@ -62,6 +62,17 @@ def thing_moments(wanted: Sought, text: str, rows: Sequence[TextRow], looks: Map
     return [moment for _, moment in sorted(found, key=lambda pair: _key(wanted, *pair))]
 
 
+def most_at_once(wanted: Sought, rows: Sequence[TextRow]) -> str:
+    """What was detected where no stretch fits, in words: " At most 1 person was detected at once."."""
+    group = wanted.groups[0] - {SPEECH}
+    if not group or wanted.is_gone:
+        return ""
+    names = {row.recording_id for row in rows}
+    most = max((s.count for name in names for s in counted([row for row in rows if row.recording_id == name], group)), default=0)
+    what = " or ".join(sorted(group))
+    return f" At most {most} {what} was detected at once." if most else f" No {what} was detected."
+
+
 def _shots(span: TimeSpan, cuts_s: Sequence[float]) -> Iterator[tuple[float, TimeSpan]]:
     """A stretch cut where the picture is: what is there before and after may be two; the whole comes after its parts."""
     inside = [cut for cut in cuts_s if span.start_s + MISSED_S < cut < span.end_s - MISSED_S]

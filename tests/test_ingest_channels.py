@@ -67,6 +67,8 @@ def test_a_film_becomes_rows_that_are_asked_for_in_words(made: Path) -> None:
     gone = lib.ask("When is no cat there?").citations
     assert {(m.span.start_s, m.span.end_s) for m in gone} == {(0, 4), (16, 20)}
     assert not lib.ask("Is there a dog?").found
+    assert lib.ask("When are there three cats?").text.endswith("At most 2 cat was detected at once.")
+    assert lib.ask("Is there an elephant?").text.endswith("No elephant was detected.")
     assert lib.search("car")[0].span == TimeSpan(16, 20)
 
 

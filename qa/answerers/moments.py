@@ -1,5 +1,6 @@
 """MomentsAnswerer: no model. It shows the best moments and the text found there, or says that there are none."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,10 +35,15 @@ class MomentsAnswerer:
             yield ("\n" if n else "") + f"[{place}] {line(item)}"
 
     def _nothing(self, question: Question) -> str:
-        about = ", ".join(repr(w) for w in parse(question.text).words[:4]) or "the question"
+        about = ", ".join(repr(_as_written(stem, question.text)) for stem in parse(question.text).words[:4]) or "the question"
         if self.sees_pictures:
             return f"Not in the footage: neither pictures nor text match {about}."
         return f"Not found: no text in the footage matches {about}, and without an image-text model pictures cannot be searched for it."
+
+
+def _as_written(stem: str, text: str) -> str:
+    found = re.search(rf"\b{re.escape(stem)}\w*", text, re.IGNORECASE)
+    return found.group().lower() if found else stem
 
 
 def line(item: Evidence) -> str:
