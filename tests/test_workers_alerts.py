@@ -36,7 +36,7 @@ from workers.alerts.service import Alerts
 from workers.alerts.standing import Standing
 from workers.alerts.tracker import Tracker
 from workers.alerts.webhook import HEADER, ID_HEADER, Courier, Receiver, sign, verify
-from workers.alerts.wording import question_of, refuse_what_cannot_match
+from workers.alerts.wording import question_of, questions_of, refuse_what_cannot_match
 from workers.cli import app
 from workers.engine import Library, open_library
 from workers.eval_alerts import LIVE, MODEL, AlertsRun, Case, outcome_of, run_alerts
@@ -95,6 +95,13 @@ def test_a_few_events_do_not_move_the_gate_and_a_new_normal_does() -> None:
 def test_a_statement_becomes_a_question(said: str, asked: str) -> None:
     refuse_what_cannot_match(said)
     assert question_of(said) == asked
+    assert questions_of(said) == (asked,)
+
+
+def test_two_things_at_once_are_asked_for_one_after_the_other() -> None:
+    assert questions_of("a red star and a blue ring are there") == ("Is there a red star?", "Is there a blue ring?")
+    assert questions_of("the man and the dog appear") == ("Is there the man?", "Is there the dog?")
+    assert questions_of("a black and white cat is there") == ("Is there a black and white cat?",)
 
 
 @pytest.mark.parametrize("said", ["nobody is at the gate", "the light is off", "no car is there", "the dog isn't in its bed", " "])

@@ -70,13 +70,27 @@ def confirming(library: "Library") -> Confirm | None:
         return None
 
     def confirm(standing: Standing, part: Part) -> Sequence[Moment]:
-        span = part.span
-        answer = library.ask(standing.question, recording=part.recording_id, start=span.start_s, end=span.end_s, keep=False)
-        if not answer.found or _NO.match(answer.text):
-            return ()
-        return clipped([moment for moment in answer.citations if moment.supported], span)
+        seen = list[Moment]()
+        for n, question in enumerate(standing.questions):
+            pointed = _pointed(library, question, part)
+            seen = _at_once(seen, pointed) if n else pointed
+            if not seen:
+                return ()
+        return seen
 
     return confirm
+
+
+def _pointed(library: "Library", question: str, part: Part) -> list[Moment]:
+    answer = library.ask(question, recording=part.recording_id, start=part.span.start_s, end=part.span.end_s, keep=False)
+    is_no = not answer.found or _NO.match(answer.text)
+    return [] if is_no else clipped([moment for moment in answer.citations if moment.supported], part.span)
+
+
+def _at_once(first: Sequence[Moment], then: Sequence[Moment]) -> list[Moment]:
+    """When both are there, in the order of the first."""
+    both = [(a, max(a.span.start_s, b.span.start_s), min(a.span.end_s, b.span.end_s)) for a in first for b in then]
+    return [replace(moment, span=TimeSpan(start_s, end_s)) for moment, start_s, end_s in both if start_s < end_s]
 
 
 def replayed(tracker: Tracker, parts: Iterator[Part]) -> list[Fired]:

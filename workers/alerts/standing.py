@@ -15,7 +15,7 @@ from qa.parse import Asked, parse
 from qa.rank_text import RankedText, rank_text, squeezed
 from workers.alerts.gate import Past
 from workers.alerts.part import Part
-from workers.alerts.wording import question_of, refuse_what_cannot_match
+from workers.alerts.wording import questions_of, refuse_what_cannot_match
 
 HITS = 4  # of one kind in one segment
 READ = 0.6  # three quarters of the words, by rarity, stand in one row: a single word that pictures and texts share is no match
@@ -26,8 +26,8 @@ NOTHING = -1.0  # the best score of a segment that shows nothing
 @dataclass(frozen=True, slots=True, eq=False)
 class Standing:
     text: str
-    question: str
-    """As the model is asked."""
+    questions: tuple[str, ...]
+    """As the model is asked; all of them are true at once."""
     asked: Asked
     query: Query
     floor: float
@@ -38,7 +38,7 @@ class Standing:
         """Raises ConfigError where nothing could match it."""
         refuse_what_cannot_match(text)
         question, asked = Question(text), parse(text)
-        return cls(text, question_of(text), asked, queries_of(question, asked, encoder)[0], encoder.floor)
+        return cls(text, questions_of(text), asked, queries_of(question, asked, encoder)[0], encoder.floor)
 
     @property
     def is_quoted(self) -> bool:

@@ -15,6 +15,7 @@ _IS_QUESTION = re.compile(r"\?\W*$|^\W*(?:is|are|was|were|do|does|did|can|has|ha
 _THERE = re.compile(r"^there\s+(is|are)\s+(.+)$", re.I)
 _SHOWN = re.compile(r"^(.+?)\s+(?:(is|are)\s+(?:there|visible|present|shown|seen|in sight|in view)|appears?|can be seen)$", re.I)
 _BE = re.compile(r"^(.+?)\s+(is|are|has|have)\s+(.+)$", re.I)
+_TWO = re.compile(r"^((?:an?|the|one)\s.+?)\s+and\s+((?:an?|the|one)\s.+)$", re.I)
 _SAYS = re.compile(r"\s+(says?|reads?)\s+", re.I)
 
 
@@ -28,6 +29,13 @@ def refuse_what_cannot_match(text: str) -> None:
             f"the standing question {text!r} is about what is not there ({denied.group()!r}), and only what can be seen or read is matched",
             hint="say what can be seen instead: 'an empty chair', 'a dark room'; words of a sign go into quotation marks",
         )
+
+
+def questions_of(text: str) -> tuple[str, ...]:
+    """As the model is asked; two things that are there at once are asked for one after the other."""
+    shown = _SHOWN.match(" ".join(text.split()).rstrip(".!"))
+    two = _TWO.match(shown.group(1)) if shown and not _IS_QUESTION.search(text) else None
+    return tuple(f"Is there {thing}?" for thing in two.groups()) if two else (question_of(text),)
 
 
 def question_of(text: str) -> str:
