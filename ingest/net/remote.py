@@ -152,7 +152,7 @@ class RemoteFile:
 
     def _again(self, read: Callable[[], bool]) -> None:
         """Until it succeeds; a few times, with growing pauses."""
-        why = "it breaks off"
+        why, failure = "it breaks off", None
         for attempt in range(self._config.retries + 1):
             time.sleep(attempt and PAUSE_S * 2**attempt * random.uniform(0.5, 1))
             self.requests += 1
@@ -160,11 +160,12 @@ class RemoteFile:
                 if read():
                     return
             except (httpx2.TransportError, _Passing) as error:
-                why = str(error) or type(error).__name__
+                why, failure = str(error) or type(error).__name__, error
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 raise SourceError(f"{self} cannot be read: {error}") from error
         hint = "check the network, then run again: what is indexed stays"
-        raise SourceStalled(f"{self} stopped sending ({why}), {self._config.retries} times again", hint=hint)
+        what = "cannot be reached" if isinstance(failure, httpx2.ConnectError) else "stopped sending"
+        raise SourceStalled(f"{self} {what} ({why}; tried {self._config.retries + 1} times)", hint=hint)
 
     def _check_status(self, answer: httpx2.Response, *fine: int) -> None:
         status = answer.status_code
