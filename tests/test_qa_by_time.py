@@ -12,8 +12,9 @@ from footage import MemoryView, TimeSpan
 from footage.recordings import TextRow
 from qa.ask import rows_of
 from qa.by_time import LATEST_S, PARTS, STRETCHES_S, begins_s, latest, newest, spread
+from workers.as_json import answer_json
 from workers.config import load_settings
-from workers.engine import Library, answer_json, open_library
+from workers.engine import Library, open_library
 
 SCRIPT = "synthetic:red=100,blue=5,green=95"
 

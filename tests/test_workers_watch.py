@@ -24,10 +24,11 @@ from footage.recordings import Gap, Recording
 from footage.timespan import TimeSpan, clock, union
 from ingest.live.events import Connected, Event, Lost, Sampled
 from memory.local_store import LocalStore
+from workers.as_json import answer_json
 from workers.cli import app
 from workers.cli_live import seconds_of
 from workers.config import Settings, load_settings
-from workers.engine import Library, answer_json, open_library
+from workers.engine import Library, open_library
 from workers.live.coverage import began_unix_s
 from workers.live.memory import BUSY, NO_PICTURE, NOT_YET, LiveMemory
 from workers.live.resume import NOT_WATCHED, OTHER_SETTINGS

@@ -115,7 +115,7 @@ class Chat:
             self._out.print()
 
     def _print_json(self, exchange: Exchange) -> None:
-        from workers.engine import answer_json
+        from workers.as_json import answer_json
 
         meant = {"question": exchange.asked, "meant": exchange.meant.text, "note": exchange.meant.note}
         print_json(meant | answer_json(exchange.answer, self._library))

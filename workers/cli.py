@@ -115,7 +115,7 @@ def ask(
     _log(verbose)
     asked = {"model": model, "selector": selector, "budget": budget, "moments": moments}
     lib = library_of(library, offline, index={"encoder": encoder, "carriers": carriers}, ask=asked)
-    from workers.engine import answer_json
+    from workers.as_json import answer_json
     from workers.progress import reporter
 
     if interactive:
@@ -158,7 +158,7 @@ def search(
     """List the moments that match words, or look like a picture, best first."""
     _log(verbose)
     lib = library_of(library, offline, index={"encoder": encoder, "carriers": carriers})
-    from workers.engine import moment_json
+    from workers.as_json import moment_json
 
     if bool(text.strip()) == (image is not None):
         raise ConfigError("search takes words or --image FILE, one of the two")
@@ -391,7 +391,7 @@ def _follow(lib: "Library", folders: list[str], listener: Any, as_json: bool) ->
 
 def _report_index(lib: "Library", targets: list[str], listener: Any, as_json: bool) -> FootageError | None:
     """Print each result as it comes; returns the first error."""
-    from workers.engine import done_json
+    from workers.as_json import done_json
     from workers.indexing import Refused
 
     first, made, refused = None, 0, 0

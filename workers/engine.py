@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache, partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -25,9 +24,6 @@ from footage.questions import Answer, Budget, Moment, Question, Turn
 from footage.recordings import Recording, TextRow
 from footage.timespan import TimeSpan, parse_clock
 from frame_select.registry import selector
-from ingest.file_source import FileFetcher
-from ingest.live.archive import ArchiveFetcher
-from ingest.synthetic import PREFIX, SyntheticSource
 from memory.catalogue import Known
 from memory.index import RecallIndex
 from memory.local_store import LocalStore
@@ -44,9 +40,11 @@ from workers import known_encoders
 from workers.alerts.alert import Alert
 from workers.alerts.ledger import kept_alerts
 from workers.alerts.replay import replay
+from workers.as_json import answer_json
 from workers.choices import with_choice
 from workers.config import Settings, find_library, load_settings
 from workers.conversation import Conversation
+from workers.fetchers import Fetchers
 from workers.indexing import Done, Listener, Refused, index, processes
 from workers.live.coverage import began_unix_s, coverage
 from workers.live.status import StreamStatus
@@ -57,7 +55,6 @@ from workers.pictures import Pictures
 from workers.reading import Reading
 from workers.remember import Tools, open_source
 from workers.summary import summary
-from workers.tables import table_at
 from workers.timeline import MIN_S, timeline
 from workers.two_towers import TwoTowers, finder_of, refuse_strangers
 
@@ -384,7 +381,7 @@ class Library:
 
     def fetcher(self) -> Fetcher:
         """Pixels of anything whose file is still where it was."""
-        return _Fetchers(self.store, self.settings)
+        return Fetchers(self.store, self.settings)
 
     @property
     def answerer(self) -> Answerer:
@@ -493,35 +490,6 @@ class Library:
             log.warning("the answer could not be kept: %s", error)
 
 
-def archive_of(store: LocalStore, recording_id: str) -> ArchiveFetcher | None:
-    """Of the recording of a stream."""
-    is_stream = any(map(is_live, store.locations(recording_id)))
-    return ArchiveFetcher(store.archive_folder(recording_id)) if is_stream else None
-
-
-class _Fetchers:
-    """Files, archives of streams and synthetic scripts behind one Fetcher."""
-
-    def __init__(self, store: LocalStore, settings: Settings) -> None:
-        self._store, self._files = store, FileFetcher(store.locations, table_at=partial(table_at, settings=settings))
-        self._archive = lru_cache(maxsize=None)(partial(archive_of, store))
-
-    def _of(self, recording_id: str) -> Fetcher:
-        archive = self._archive(recording_id)
-        if archive is not None:
-            return archive
-        scripts = [place for place in self._store.locations(recording_id) if place.startswith(PREFIX)]
-        return SyntheticSource.parse(scripts[0]) if scripts else self._files
-
-    def extent(self, recording_id: str) -> TimeSpan | None:
-        return self._of(recording_id).extent(recording_id)
-
-    def fetch(self, requests: Any) -> Any:
-        if len({r.recording_id for r in requests}) == 1:
-            return self._of(requests[0].recording_id).fetch(requests)
-        return [frame for r in requests for frame in self._of(r.recording_id).fetch([r])]
-
-
 def _question(text: str) -> Question:
     if not text.strip():
         raise ConfigError("there are no words to look for", hint='write a question in quotes: footage ask "When is it blue?"')
@@ -533,45 +501,3 @@ def _seconds(time_text: float | str) -> float:
         return float(time_text) if not isinstance(time_text, str) else parse_clock(time_text)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-
-
-def moment_json(moment: Moment, library: Library) -> dict[str, Any]:
-    """One citation or search result.
-
-    recording: id; name: what people call it; start_s, end_s: seconds from its start; score: 0 to 1, within its kind;
-    kind: "image", "ocr", "subtitle" ...; text: what is written or said there; supported: the evidence bears it out; at: wall clock at
-    start_s (ISO 8601, UTC), left out where it is not known, as for files.
-    """
-    at = library.wall_clock(moment.recording_id, moment.span.start_s)
-    return {
-        "recording": moment.recording_id, "name": library.name_of(moment.recording_id), "start_s": moment.span.start_s,
-        "end_s": moment.span.end_s, "score": moment.score, "kind": moment.kind, "text": moment.text,
-        "supported": moment.supported, **({"at": at} if at else {}),
-    }  # fmt: skip
-
-
-def answer_json(answer: Answer, library: Library) -> dict[str, Any]:
-    """`footage ask --json`: text, model, route, choice, found, citations (see moment_json), gaps, plan, warnings, tokens, cost,
-    seconds by stage.
-
-    route, choice: see footage.questions.Answer; cost: see footage.costs.Cost.
-    """
-    return {
-        "text": answer.text,
-        "model": answer.model,
-        "route": answer.route,
-        "choice": answer.choice,
-        "found": answer.found,
-        "citations": [moment_json(m, library) for m in answer.citations],
-        "gaps": [{"recording": name, "start_s": g.span.start_s, "end_s": g.span.end_s, "reason": g.reason} for name, g in answer.gaps],
-        "plan": answer.plan.to_json(),
-        "warnings": list(answer.warnings),
-        "tokens": dict(answer.tokens),
-        "cost": asdict(answer.cost),
-        "seconds": dict(answer.seconds),
-    }
-
-
-def done_json(done: Done) -> dict[str, Any]:
-    """One line of `footage index --json`; the fields are described at workers.indexing.Done."""
-    return asdict(done)

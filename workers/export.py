@@ -16,7 +16,8 @@ from footage.timespan import TimeSpan, clock
 from ingest.cut import cut
 from ingest.file_source import FileFetcher
 from ingest.live.archive_cut import cut_archive
-from workers.engine import Library, archive_of
+from workers.engine import Library
+from workers.fetchers import archive_of
 from workers.tables import table_at
 
 CELL_PX, LABEL_PX, PER_ROW = 320, 22, 4
