@@ -92,6 +92,14 @@ class Flapping(threading.Thread):
         self.server.kill()
 
 
+def wait(watching: Watching, frames: int) -> None:
+    end_s = time.monotonic() + 60 + 10 * frames / RATE
+    while not (watching.rows and watching.rows[0].seen >= frames):
+        assert time.monotonic() < end_s, watching.rows
+        assert watching.thread.is_alive()
+        time.sleep(0.1)
+
+
 def soak(tmp_path: Path, frames: int, every: int) -> list[Held]:
     film, folder = clock_film.write(tmp_path / "clock.mp4", rate=RATE, size_px=(160, 90)), tmp_path / "lib"
     library, camera, held = opened(folder), Flapping(film), list[Held]()
@@ -99,13 +107,14 @@ def soak(tmp_path: Path, frames: int, every: int) -> list[Held]:
     try:
         with Watching(library, f"cam={camera.address}") as watching:
             while not held or held[-1].frames < frames:
-                watching.until(lambda: bool(watching.rows) and watching.rows[0].seen >= every * (len(held) + 1))
+                wait(watching, every * (len(held) + 1))
                 held.append(hold(watching, folder))
+                print(json.dumps(asdict(held[-1])), flush=True)
             reconnects = watching.rows[0].reconnects
     finally:
         camera.over.set()
         camera.join()
-    print(json.dumps({"deaths": camera.deaths, "reconnects": reconnects, "held": [asdict(each) for each in held]}))
+    print(f"{camera.deaths} deaths, {reconnects} reconnects")
     assert reconnects >= camera.deaths - 1
     return held
 
