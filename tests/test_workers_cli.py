@@ -219,9 +219,14 @@ def start_indexing(film: Path, place: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
+def segment_files(place: Path) -> list[str]:
+    """Folders may come and go meanwhile, which a walk takes."""
+    return [name for _, _, names in os.walk(place / "segments") for name in names if name.endswith(".safetensors")]
+
+
 def wait_for_segments(place: Path, count: int, process: subprocess.Popen[bytes]) -> None:
     """Until so many segment files are there, or the process is done."""
-    while process.poll() is None and len(list(place.glob("segments/**/*.safetensors"))) < count:
+    while process.poll() is None and len(segment_files(place)) < count:
         time.sleep(0.005)
 
 
