@@ -76,25 +76,28 @@ def opened(folder: Path) -> Library:
 
 
 class Flapping(threading.Thread):
-    """A camera whose server dies now and then, and comes back on the same port."""
+    """A camera whose server dies now and then, but not before it was found again, and comes back on the same port."""
 
     def __init__(self, film: Path) -> None:
         super().__init__()
-        self.film, self.over, self.server, self.deaths = film, threading.Event(), Served(film), 0
+        self.film, self.over, self.server, self.deaths, self.found = film, threading.Event(), Served(film), 0, 0
         self.address = self.server.address
 
     def run(self) -> None:
         rng = random.Random(3)
         while not self.over.wait(rng.uniform(4.0, 20.0)):
+            if self.found < self.deaths:
+                continue
+            self.deaths += 1
             self.server.kill()
             self.over.wait(rng.uniform(0.0, 2.0))
-            self.server, self.deaths = Served(self.film, port=self.server.port), self.deaths + 1
-        self.server.kill()
+            self.server = Served(self.film, port=self.server.port)
 
 
-def wait(watching: Watching, frames: int) -> None:
+def wait(watching: Watching, camera: Flapping, frames: int) -> None:
     end_s = time.monotonic() + 60 + 10 * frames / RATE
     while not (watching.rows and watching.rows[0].seen >= frames):
+        camera.found = watching.rows[0].reconnects if watching.rows else 0
         assert time.monotonic() < end_s, watching.rows
         assert watching.thread.is_alive()
         time.sleep(0.1)
@@ -107,15 +110,18 @@ def soak(tmp_path: Path, frames: int, every: int) -> list[Held]:
     try:
         with Watching(library, f"cam={camera.address}") as watching:
             while not held or held[-1].frames < frames:
-                wait(watching, every * (len(held) + 1))
+                wait(watching, camera, every * (len(held) + 1))
                 held.append(hold(watching, folder))
                 print(json.dumps(asdict(held[-1])), flush=True)
-            reconnects = watching.rows[0].reconnects
+            camera.over.set()
+            camera.join()
+            watching.until(lambda: watching.rows[0].reconnects >= camera.deaths)
+            print(f"{camera.deaths} deaths, {watching.rows[0].reconnects} reconnects")
+            assert watching.rows[0].reconnects == camera.deaths
     finally:
         camera.over.set()
         camera.join()
-    print(f"{camera.deaths} deaths, {reconnects} reconnects")
-    assert reconnects >= camera.deaths // 2  # it may die again before it was found again
+        camera.server.kill()
     return held
 
 
