@@ -178,6 +178,12 @@ class SegmentMemory:
     """Work by stage: decode, gate, encode, merge, ocr, objects, speech."""
     failed: Mapping[str, str] = field(default_factory=dict)
     """Channels that lost their rows of this segment, and why; told, and not kept."""
+    level: int = 0
+    """How far it has aged: 0 as it was made, more after retention made it coarser."""
+    novelty: float = 0.0
+    """How unlike its rarest moment is to what the recording usually shows, 0 to 1; 0 also while nobody has looked."""
+    forgotten: Mapping[str, float] = field(default_factory=dict)
+    """Where retention made it coarser: "carriers" and "tokens" as they were made, "unix_s" when it was last made coarser."""
 
     def __post_init__(self) -> None:
         if self.thumbnails and len(self.thumbnails) != len(self.carriers):

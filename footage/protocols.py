@@ -1,6 +1,6 @@
 """The eight seams. Each has a weightless implementation and one that earns its keep; tests/contracts_*.py hold their suites."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from footage.arrays import Bools, Embeds
@@ -116,6 +116,19 @@ class Store(Protocol):
         """Replace one segment's memory, after merging it again; atomic for readers."""
         ...
 
+    def replace(
+        self, recording_id: str, memories: Sequence[SegmentMemory], *, gone: Sequence[int], generation: str, encoder_id: str
+    ) -> None:
+        """The segments `gone` leave and `memories` come, in one step for readers: how several segments become one wider one.
+
+        A memory also takes the place of what is kept under its own index.
+
+        Raises:
+            StoreError: one of `gone` is not kept, or the disk refuses; nothing has changed then.
+            ValueError: a memory of another recording, or two of one index.
+        """
+        ...
+
     def recordings(self) -> list[Recording]: ...
 
     def names(self, recording_id: str) -> tuple[str, ...]: ...
@@ -124,8 +137,12 @@ class Store(Protocol):
         """Where the source was last seen, newest first."""
         ...
 
-    def view(self, recording_ids: Sequence[str] | None = None, *, generation: str) -> MemoryView:
+    def view(
+        self, recording_ids: Sequence[str] | None = None, *, generation: str, segments: Mapping[str, Collection[int]] | None = None
+    ) -> MemoryView:
         """A snapshot, of all recordings when none are named.
+
+        segments: by recording the indices of those whose carriers are wanted; horizons and gaps stay those of the whole recording.
 
         Raises:
             NothingRecorded: no segment of that generation is kept for any of them.

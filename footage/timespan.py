@@ -82,8 +82,8 @@ def subtract(whole: TimeSpan, parts: Iterable[TimeSpan], *, slack_s: float = 1e-
     """What of `whole` no part covers, as sorted spans longer than slack_s."""
     left, at = [], whole.start_s
     for part in union(parts, slack_s=slack_s):
-        if part.start_s - at > slack_s and part.start_s < whole.end_s:
-            left.append(TimeSpan(at, part.start_s))
+        if min(part.start_s, whole.end_s) - at > slack_s:
+            left.append(TimeSpan(at, min(part.start_s, whole.end_s)))
         at = max(at, part.end_s)
     if whole.end_s - at > slack_s:
         left.append(TimeSpan(at, whole.end_s))

@@ -2,22 +2,28 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from footage.carriers import SegmentMemory
 from footage.errors import NothingRecorded, StoreError
 from footage.recordings import Gap, Recording, Segment, TextRow
 from footage.timespan import TimeSpan
-from memory import text_rows
+from memory import segment_times, text_rows
 from memory.database import Database
+from memory.segment_times import Amount
 from memory.text_search import Found, relevance
 from memory.view import GenerationFacts, SegmentFacts, Snapshot
 
-_SEGMENT_COLUMNS = "recording_id, idx, start_s, end_s, generation, frames_seen, frames_kept, carriers, tokens, size_bytes, seconds, file"
+_SEGMENT_COLUMNS = (
+    "recording_id, idx, start_s, end_s, generation, frames_seen, frames_kept, carriers, tokens, size_bytes, seconds, file, "
+    "level, novelty, forgotten"
+)
 _OF = "recording_id = ? AND generation = ?"
 _KEY = f"{_OF} AND idx = ?"
+Kept: TypeAlias = tuple[SegmentMemory, SegmentFacts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ class Catalogue:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._database = Database(path, read_only=read_only)
-        self.close = self._database.close
+        self.close, self.writing = self._database.close, self._database.writing
 
     def version(self) -> int:
         with self._database.reading() as connection:
@@ -48,6 +54,10 @@ class Catalogue:
         """What SQLite itself finds wrong with the file; empty when nothing."""
         with self._database.reading() as connection:
             return [text for (text,) in connection.execute("PRAGMA integrity_check") if text != "ok"]
+
+    def compact(self) -> None:
+        """Write the file anew without the room of what is gone."""
+        self._database.compact()
 
     # Recordings
 
@@ -59,11 +69,11 @@ class Catalogue:
                 "INSERT INTO recordings VALUES (?, ?) ON CONFLICT DO UPDATE SET facts = excluded.facts WHERE facts != excluded.facts",
                 (recording_id, facts),
             )
-            connection.execute("INSERT OR IGNORE INTO names VALUES (?, CAST(? AS TEXT))", (recording_id, _utf8(name)))
+            connection.execute("INSERT OR IGNORE INTO names VALUES (?, CAST(? AS TEXT))", (recording_id, utf8(name)))
             if location and location not in _locations(connection, recording_id)[:1]:
                 connection.execute(
                     "INSERT OR REPLACE INTO locations VALUES (?, CAST(? AS TEXT), (SELECT ifnull(max(seen), 0) + 1 FROM locations))",
-                    (recording_id, _utf8(location)),
+                    (recording_id, utf8(location)),
                 )
 
     def forget(self, recording_id: str) -> list[str]:
@@ -77,7 +87,7 @@ class Catalogue:
     def recordings(self) -> list[Recording]:
         with self._database.reading() as connection:
             rows = connection.execute("SELECT facts FROM recordings ORDER BY recording_id").fetchall()
-        return [Recording(**json.loads(facts)) for (facts,) in rows]
+            return [Recording(**json.loads(facts)) for (facts,) in rows]
 
     def known(self) -> list[Known]:
         """Every recording, by id, in a few queries however many there are."""
@@ -85,16 +95,16 @@ class Catalogue:
             rows = connection.execute("SELECT recording_id, facts FROM recordings ORDER BY recording_id").fetchall()
             names = _grouped(connection, "SELECT recording_id, name FROM names ORDER BY rowid")
             locations = _grouped(connection, "SELECT recording_id, location FROM locations ORDER BY seen DESC")
-            generations = _grouped(connection, "SELECT DISTINCT recording_id, generation FROM segments ORDER BY generation")
+            generations = segment_times.generations_of(connection)
             sizes = dict(connection.execute("SELECT recording_id, sum(size_bytes) FROM segments GROUP BY recording_id"))
-        return [
-            Known(Recording(**json.loads(facts)), names.get(id, ()), locations.get(id, ()), generations.get(id, ()), sizes.get(id, 0))
-            for id, facts in rows
-        ]
+            return [
+                Known(Recording(**json.loads(facts)), names.get(id, ()), locations.get(id, ()), generations.get(id, ()), sizes.get(id, 0))
+                for id, facts in rows
+            ]
 
     def encoder_ids(self) -> set[str]:
         """Of all that is kept."""
-        query = "SELECT DISTINCT encoder_id FROM generations WHERE generation IN (SELECT generation FROM segments)"
+        query = "SELECT DISTINCT encoder_id FROM generations AS g WHERE EXISTS (SELECT 1 FROM segments WHERE generation = g.generation)"
         with self._database.reading() as connection:
             return {encoder_id for (encoder_id,) in connection.execute(query)}
 
@@ -117,37 +127,30 @@ class Catalogue:
         """
         segment = memory.segment
         with self._database.reading() as connection:
-            if segment.recording_id not in _recording_ids(connection):
+            if not connection.execute("SELECT 1 FROM recordings WHERE recording_id = ?", (segment.recording_id,)).fetchone():
                 raise StoreError(f"recording {segment.recording_id} was never added", hint="add it before its segments")
-            if kept := _generation(connection, generation):
-                kept.check(memory, encoder_id)
+            kept = _generation(connection, generation)
             found = _segments(connection, _KEY, segment.recording_id, generation, segment.index)
+        if kept:
+            kept.check(memory, encoder_id)
         return next(iter(found.values()), None)
 
     def keep(self, memory: SegmentMemory, facts: SegmentFacts, *, encoder_id: str) -> None:
         """Put a segment's rows in place of what is there for it; `admit` it first."""
-        segment, generation = memory.segment, facts.generation
         with self._database.writing() as connection:
-            connection.execute(
-                "INSERT INTO generations VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET embed_dim = excluded.embed_dim "
-                "WHERE embed_dim = 0 AND excluded.embed_dim > 0",
-                (generation, encoder_id, len(memory.carriers[0].embed) if memory.carriers else 0),
-            )
-            _drop(connection, segment.recording_id, generation, segment.index)
-            segment_id = connection.execute(
-                f"INSERT INTO segments ({_SEGMENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (segment.recording_id, segment.index, segment.span.start_s, segment.span.end_s, generation,
-                 facts.frames_seen, facts.frames_kept, facts.carriers, facts.tokens, facts.size_bytes,
-                 json.dumps(dict(facts.seconds), sort_keys=True), facts.file),
-            ).lastrowid  # fmt: skip
-            assert segment_id is not None
-            gaps = [(segment_id, gap.span.start_s, gap.span.end_s, gap.reason) for gap in memory.gaps]
-            connection.executemany("INSERT INTO gaps VALUES (?, ?, ?, ?)", gaps)
-            text_rows.keep(connection, segment_id, memory.texts)
+            keep_segment(connection, memory, facts, encoder_id)
+
+    def replace(self, recording_id: str, generation: str, gone: Sequence[int], come: Sequence[Kept], *, encoder_id: str) -> None:
+        """The rows of `gone` leave and those of `come` are put in place; `admit` each first."""
+        with self._database.writing() as connection:
+            for index in gone:
+                drop_segment(connection, recording_id, generation, index)
+            for memory, facts in come:
+                keep_segment(connection, memory, facts, encoder_id)
 
     def drop(self, recording_id: str, generation: str, index: int) -> None:
         with self._database.writing() as connection:
-            _drop(connection, recording_id, generation, index)
+            drop_segment(connection, recording_id, generation, index)
 
     def segments(self, recording_id: str | None = None, generation: str | None = None, index: int | None = None) -> list[SegmentFacts]:
         """Those that fit, by recording, generation and time."""
@@ -164,23 +167,60 @@ class Catalogue:
             return {(recording_id, index): file for recording_id, index, file in connection.execute(query, (generation,))}
 
     def segment_at(self, recording_id: str, generation: str, time_s: float) -> SegmentFacts | None:
-        where = f"{_OF} AND start_s <= ? AND ? < end_s"
         with self._database.reading() as connection:
-            found = _segments(connection, where, recording_id, generation, time_s, time_s)
+            [segment] = segment_times.segments_at(connection, recording_id, generation, [time_s])
+            found = _segments(connection, _KEY, recording_id, generation, segment.index) if segment else {}
         return next(iter(found.values()), None)
 
-    def with_rows(self, memory: SegmentMemory, generation: str) -> SegmentMemory:
-        """The same memory with the gaps and texts that are kept here for its segment."""
+    def files_of(self, recording_id: str, generation: str, indices: Iterable[int]) -> dict[int, str]:
+        """Segment index to file, of those that are kept."""
+        query = f"SELECT idx, file FROM segments WHERE {_OF} AND idx IN (SELECT value FROM json_each(?))"
+        with self._database.reading() as connection:
+            return dict(connection.execute(query, (recording_id, generation, json.dumps(list(indices)))).fetchall())
+
+    def horizon(self, recording_id: str, generation: str) -> TimeSpan | None:
+        """From the first kept segment to the last; None while there is none."""
+        with self._database.reading() as connection:
+            return segment_times.horizon(connection, recording_id, generation)
+
+    def segments_at(self, recording_id: str, generation: str, times_s: Iterable[float]) -> list[Segment | None]:
+        """For each time the kept segment that holds it."""
+        with self._database.reading() as connection:
+            return segment_times.segments_at(connection, recording_id, generation, times_s)
+
+    def segments_within(self, recording_id: str, generation: str, span: TimeSpan | None = None) -> list[Segment]:
+        """Those that overlap a span, or all, in time order."""
+        with self._database.reading() as connection:
+            return segment_times.segments_within(connection, recording_id, generation, span)
+
+    def amount(self, recording_ids: Sequence[str], generation: str, span: TimeSpan | None) -> Amount:
+        """Of what overlaps the span; of all, without one."""
+        with self._database.reading() as connection:
+            return segment_times.amount(connection, recording_ids, generation, span)
+
+    def with_rows(self, memory: SegmentMemory, facts: SegmentFacts) -> SegmentMemory:
+        """The same memory with the gaps and texts of its row. Raises StoreError when that row has been replaced since `facts` were read."""
         segment = memory.segment
         with self._database.reading() as connection:
-            ids = list(_segments(connection, _KEY, segment.recording_id, generation, segment.index))
+            key = (segment.recording_id, facts.generation, segment.index, facts.file)
+            ids = list(_segments(connection, f"{_KEY} AND file = ?", *key))
+            if not ids:
+                raise not_kept(segment.recording_id, segment.index)
             texts = [row for segment_id in ids for row in text_rows.of_segment(connection, segment_id)]
             return replace(memory, texts=tuple(texts), gaps=_gaps(connection, ids))
 
     def generations(self, recording_id: str) -> tuple[str, ...]:
-        query = "SELECT DISTINCT generation FROM segments WHERE recording_id = ? ORDER BY generation"
+        query = (
+            "SELECT generation FROM generations AS g "
+            "WHERE EXISTS (SELECT 1 FROM segments WHERE recording_id = ? AND generation = g.generation) ORDER BY generation"
+        )
         with self._database.reading() as connection:
             return tuple(generation for (generation,) in connection.execute(query, (recording_id,)))
+
+    def written(self) -> dict[str, tuple[str, ...]]:
+        """By recording the generations that are kept of it; quick in large libraries."""
+        with self._database.reading() as connection:
+            return segment_times.generations_of(connection)
 
     def encoder_id(self, generation: str) -> str:
         """Empty for a generation of which nothing was ever kept."""
@@ -200,6 +240,24 @@ class Catalogue:
             raise nothing_recorded(asked, generation)
         return Snapshot(version, generation, kept, tuple(each.segment for each in facts), gaps), facts
 
+    def part(self, segments: Mapping[str, Collection[int]], generation: str) -> tuple[Snapshot, list[SegmentFacts]]:
+        """The same of some segments alone, by recording; horizons and gaps stay those of all that is kept of these recordings."""
+        with self._database.reading() as connection:
+            some = f"{_OF} AND idx IN (SELECT value FROM json_each(?))"
+            found = {id: _segments(connection, some, id, generation, json.dumps(list(own))) for id, own in segments.items()}
+            gaps = segment_times.gaps_of(connection, list(segments), generation)
+            stretches = {id: segment_times.stretches(connection, id, generation) for id, own in found.items() if own}
+            kept, version = _generation(connection, generation), _version(connection)
+        facts = [each for own in found.values() for each in own.values()]
+        if kept is None or not facts:
+            raise nothing_recorded(segments, generation)
+        return Snapshot(version, generation, kept, tuple(each.segment for each in facts), gaps, stretches), facts
+
+    def gaps(self, recording_id: str, generation: str) -> tuple[Gap, ...]:
+        """As recorded, in time order."""
+        with self._database.reading() as connection:
+            return segment_times.gaps_of(connection, [recording_id], generation).get(recording_id, ())
+
     # Texts
 
     def texts(self, recording_ids: Sequence[str] | None) -> list[TextRow]:
@@ -208,12 +266,30 @@ class Catalogue:
             asked = _recording_ids(connection) if recording_ids is None else list(dict.fromkeys(recording_ids))
             return text_rows.of_recordings(connection, asked)
 
-    def search(self, words: str, recording_ids: Sequence[str] | None) -> tuple[list[TextRow], Found]:
-        """All rows that hold any of the words, ordered as in `texts`, and how relevant each wording is."""
+    def texts_in(self, spans: Mapping[str, Sequence[TimeSpan]]) -> list[TextRow]:
+        """The same of those that begin inside some spans of each recording alone."""
+        with self._database.reading() as connection:
+            return text_rows.of_spans(connection, spans)
+
+    def relevance(self, words: str) -> Found:
+        """How relevant each wording is that holds any of the words."""
+        with self._database.reading() as connection:
+            return relevance(connection, words)
+
+    def text_places(self, words: str, recording_ids: Sequence[str] | None, limit: int, span: TimeSpan | None) -> list[tuple[str, float]]:
+        """Recording and start of rows that hold any of the words, the most relevant first; span: only what overlaps it."""
+        with self._database.reading() as connection:
+            return text_rows.places(connection, recording_ids, relevance(connection, words), limit, span)
+
+    def search(self, words: str, recording_ids: Sequence[str] | None, limit: int = 0) -> tuple[list[TextRow], Found]:
+        """Rows that hold any of the words, ordered as in `texts`, and how relevant each wording is.
+
+        All of them, or at least the `limit` most relevant ones.
+        """
         with self._database.reading() as connection:
             asked = _recording_ids(connection) if recording_ids is None else list(dict.fromkeys(recording_ids))
             found = relevance(connection, words)
-            return text_rows.of_wordings(connection, asked, found), found
+            return text_rows.of_wordings(connection, asked, found, limit), found
 
 
 def nothing_recorded(recording_ids: Iterable[str], generation: str) -> NothingRecorded:
@@ -223,6 +299,21 @@ def nothing_recorded(recording_ids: Iterable[str], generation: str) -> NothingRe
 
 def not_kept(recording_id: str, index: int) -> StoreError:
     return StoreError(f"segment {index} of {recording_id} is not kept", hint="index that recording again")
+
+
+def refuse_unkept(recording_id: str, gone: Iterable[int], kept: Container[int]) -> None:
+    """Raises StoreError where a segment is to leave that is not there."""
+    for index in gone:
+        if index not in kept:
+            raise not_kept(recording_id, index)
+
+
+def check_replacement(recording_id: str, memories: Sequence[SegmentMemory]) -> None:
+    """Raises ValueError for a memory of another recording, or two of one index."""
+    if strangers := {memory.segment.recording_id for memory in memories} - {recording_id}:
+        raise ValueError(f"segments of {recording_id} cannot be replaced by those of {sorted(strangers)}")
+    if len({memory.segment.index for memory in memories}) < len(memories):
+        raise ValueError(f"two segments of {recording_id} come with one index")
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -252,9 +343,31 @@ def _generation(connection: sqlite3.Connection, generation: str) -> GenerationFa
     return GenerationFacts(*row) if row else None
 
 
-def _drop(connection: sqlite3.Connection, recording_id: str, generation: str, index: int) -> None:
+def drop_segment(connection: sqlite3.Connection, recording_id: str, generation: str, index: int) -> None:
     key = (recording_id, generation, index)
     connection.execute(f"DELETE FROM segments WHERE {_KEY}", key)
+
+
+def keep_segment(connection: sqlite3.Connection, memory: SegmentMemory, facts: SegmentFacts, encoder_id: str) -> None:
+    segment, generation = memory.segment, facts.generation
+    connection.execute(
+        "INSERT INTO generations VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET embed_dim = excluded.embed_dim "
+        "WHERE embed_dim = 0 AND excluded.embed_dim > 0",
+        (generation, encoder_id, len(memory.carriers[0].embed) if memory.carriers else 0),
+    )
+    drop_segment(connection, segment.recording_id, generation, segment.index)
+    row = (
+        segment.recording_id, segment.index, segment.span.start_s, segment.span.end_s, generation,
+        facts.frames_seen, facts.frames_kept, facts.carriers, facts.tokens, facts.size_bytes,
+        json.dumps(dict(facts.seconds), sort_keys=True), facts.file,
+        facts.level, facts.novelty, json.dumps(dict(facts.forgotten), sort_keys=True),
+    )  # fmt: skip
+    places = ", ".join("?" * len(row))
+    segment_id = connection.execute(f"INSERT INTO segments ({_SEGMENT_COLUMNS}) VALUES ({places})", row).lastrowid
+    assert segment_id is not None
+    gaps = [(segment_id, gap.span.start_s, gap.span.end_s, gap.reason) for gap in memory.gaps]
+    connection.executemany("INSERT INTO gaps VALUES (?, ?, ?, ?)", gaps)
+    text_rows.keep(connection, segment_id, memory.texts)
 
 
 def _segments(connection: sqlite3.Connection, where: str = "true", *values: str | float) -> dict[int, SegmentFacts]:
@@ -264,9 +377,11 @@ def _segments(connection: sqlite3.Connection, where: str = "true", *values: str 
 
 
 def _segment_facts(row: tuple[object, ...]) -> SegmentFacts:
-    recording_id, index, start_s, end_s, generation, seen, kept, carriers, tokens, size_bytes, seconds, file = row
+    recording_id, index, start_s, end_s, generation, seen, kept, carriers, tokens, size_bytes, seconds, file, *ages = row
     segment = Segment(recording_id, index, TimeSpan(start_s, end_s))  # type: ignore[arg-type]
-    return SegmentFacts(segment, generation, seen, kept, carriers, tokens, size_bytes, json.loads(seconds), file)  # type: ignore[arg-type]
+    level, novelty, forgotten = ages[0], ages[1], json.loads(ages[2])  # type: ignore[arg-type]
+    counts = seen, kept, carriers, tokens, size_bytes
+    return SegmentFacts(segment, generation, *counts, json.loads(seconds), file, level, novelty, forgotten)  # type: ignore[arg-type]
 
 
 def _gaps(connection: sqlite3.Connection, segment_ids: Sequence[int]) -> tuple[Gap, ...]:
@@ -275,6 +390,6 @@ def _gaps(connection: sqlite3.Connection, segment_ids: Sequence[int]) -> tuple[G
     return tuple(Gap(TimeSpan(start_s, end_s), reason) for start_s, end_s, reason in rows)
 
 
-def _utf8(text: str) -> bytes:
+def utf8(text: str) -> bytes:
     """A file name may hold bytes that are not UTF-8; they come back as they were."""
     return text.encode("utf-8", "surrogateescape")

@@ -12,7 +12,17 @@ from memory.schema import MIGRATIONS
 from memory.text_search import fold
 
 log = logging.getLogger(__name__)
+DAMAGED_SCHEMA = ("no such", "malformed", "table ", "duplicate column")
+"""How SQLite begins to tell of tables that are not as we made them."""
+NO_VERSION = 1000  # of a schema is as high
 BUSY_S = 30.0  # a checkpoint of another process may take this long; longer is an error
+
+
+class DamagedCatalogue(StoreError):
+    """`footage library repair` makes a new one from what can be read and from the segments' own files."""
+
+    def __init__(self, path: object, why: object = "", *, hint: str = "run `footage library repair`: it makes it again") -> None:
+        super().__init__(f"{path} is damaged: {why}" if why else str(path), hint=hint)
 
 
 class Database:
@@ -40,6 +50,8 @@ class Database:
             self._connection.execute("BEGIN")
             try:
                 yield self._connection
+            except (ValueError, TypeError, KeyError) as error:  # a value that nothing of ours would have written
+                raise DamagedCatalogue(self._path, error) from error
             finally:
                 _roll_back(self._connection)
 
@@ -57,6 +69,12 @@ class Database:
             finally:
                 _roll_back(self._connection)
 
+    def compact(self) -> None:
+        """The file without free pages, and the log emptied as far as readers allow."""
+        with self._lock, self._explained():
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
@@ -64,25 +82,29 @@ class Database:
         except sqlite3.ProgrammingError:  # a bug, or used after close
             raise
         except sqlite3.OperationalError as error:
+            if str(error).startswith(DAMAGED_SCHEMA):
+                raise DamagedCatalogue(self._path, error) from error
             hint = "is the disk full or read-only, or is another program holding the file?"
             raise StoreError(f"{self._path} cannot be used: {error}", hint=hint) from error
         except sqlite3.DatabaseError as error:
-            hint = "restore it from a copy, or move the library away and index again"
-            raise StoreError(f"{self._path} is damaged: {error}", hint=hint) from error
+            raise DamagedCatalogue(self._path, error) from error
 
     def _migrate(self, *, read_only: bool) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         found = f"{self._path} has schema version {version}, this program knows {len(MIGRATIONS)}"
+        if version > NO_VERSION:
+            raise DamagedCatalogue(self._path, f"no schema has version {version}")
         if version > len(MIGRATIONS):
             raise StoreError(found, hint="it was written by a newer footage: update this one, or use another library")
         if version == 0 and read_only:  # a writer is making it right now
             raise NothingRecorded(f"nothing is kept in {self._path} yet", hint="index first: footage index VIDEO")
         if version < len(MIGRATIONS) and read_only:
             raise StoreError(found, hint="open it once for writing to bring it up to date: run `footage index` on it")
-        for number, script in enumerate(MIGRATIONS[version:], version + 1):
-            log.debug("migrating %s to version=%d", self._path, number)
+        if version < len(MIGRATIONS):
+            log.debug("migrating %s from version=%d", self._path, version)
+            script = "".join(MIGRATIONS[version:])  # in one step: no reader sees a library that is half made
             try:
-                self._connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+                self._connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {len(MIGRATIONS)}; COMMIT;")
             finally:
                 _roll_back(self._connection)
 

@@ -1,7 +1,7 @@
 """A library in RAM: for tests, and for asking once without keeping anything."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,14 @@ import numpy as np
 
 from footage.carriers import Carrier, MemoryView, SegmentMemory
 from footage.errors import StoreError
-from footage.recordings import Gap, Recording, TextRow
-from footage.timespan import TimeSpan
-from memory.catalogue import not_kept, nothing_recorded
+from footage.recordings import Gap, Recording, Segment, TextRow
+from footage.timespan import TimeSpan, union
+from memory.catalogue import check_replacement, not_kept, nothing_recorded, refuse_unkept
 from memory.dump import dump
-from memory.segment_file import check_parts
-from memory.text_search import join_rows, ranked, relevance, squeeze, wordings_in_ram
-from memory.view import GenerationFacts, SegmentFacts, SegmentKeys, Snapshot, build_view
+from memory.segment_format import check_parts
+from memory.segment_times import Amount
+from memory.text_search import Found, join_rows, matching, ranked, relevance, squeeze, wordings_in_ram
+from memory.view import GenerationFacts, SegmentFacts, SegmentKeys, Snapshot, build_view, part_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +113,19 @@ class RamStore:
                 raise not_kept(memory.segment.recording_id, memory.segment.index)
             self._keep(memory, generation, encoder_id)
 
+    def replace(
+        self, recording_id: str, memories: Sequence[SegmentMemory], *, gone: Sequence[int], generation: str, encoder_id: str
+    ) -> None:
+        check_replacement(recording_id, memories)
+        with self._lock:
+            refuse_unkept(recording_id, gone, {index for index in gone if (recording_id, generation, index) in self._kept})
+            for memory in memories:
+                self._admit(memory, generation, encoder_id)
+            for index in gone:
+                self._version += self._kept.pop((recording_id, generation, index), None) is not None
+            for memory in memories:
+                self._keep(memory, generation, encoder_id)
+
     def drop_segment(self, recording_id: str, generation: str, index: int) -> None:
         """Forget one segment, so that the next index run makes it again."""
         with self._lock:
@@ -161,7 +175,11 @@ class RamStore:
             raise not_kept(recording_id, index)
         return kept.memory
 
-    def view(self, recording_ids: Sequence[str] | None = None, *, generation: str) -> MemoryView:
+    def view(
+        self, recording_ids: Sequence[str] | None = None, *, generation: str, segments: Mapping[str, Collection[int]] | None = None
+    ) -> MemoryView:
+        part = None if segments is None else part_of(recording_ids, segments)
+        recording_ids = recording_ids if part is None else list(part)
         with self._lock:
             asked, version = self._asked(recording_ids), self._version
             kept = [each for recording_id in asked for each in self._segments(recording_id, generation)]
@@ -171,7 +189,13 @@ class RamStore:
         gaps: dict[str, list[Gap]] = {}
         for each in kept:
             gaps.setdefault(each.memory.segment.recording_id, []).extend(each.memory.gaps)
-        return build_view(Snapshot(version, generation, encoder, tuple(k.memory.segment for k in kept), gaps), kept)
+        stretches: dict[str, tuple[TimeSpan, ...]] = {}
+        if part is not None:
+            stretches = {name: union(self.committed(name, generation).values()) for name in part}
+            kept = [each for each in kept if each.memory.segment.index in part[each.memory.segment.recording_id]]
+        if not kept:
+            raise nothing_recorded(asked, generation)
+        return build_view(Snapshot(version, generation, encoder, tuple(k.memory.segment for k in kept), gaps, stretches), kept)
 
     def thumbnail(self, recording_id: str, time_s: float, *, generation: str) -> bytes | None:
         for kept in self._segments(recording_id, generation):
@@ -179,6 +203,31 @@ class RamStore:
                 if any(time_s in span for span in carrier.spans):
                     return jpeg or None
         return None
+
+    def written(self) -> dict[str, tuple[str, ...]]:
+        """By recording the generations that are kept of it."""
+        return {name: kept for name in sorted(self._recordings) if (kept := self.generations(name))}
+
+    def amount(self, recording_ids: Sequence[str], generation: str, span: TimeSpan | None = None) -> Amount:
+        """How much is kept of these recordings, or of what overlaps a span of them."""
+        spans = [own for name in recording_ids for own in self.committed(name, generation).values()]
+        spans = [own for own in spans if span is None or own.overlap_s(span) > 0]
+        return Amount(len(spans), sum(own.duration_s for own in spans))
+
+    def horizon(self, recording_id: str, generation: str) -> TimeSpan | None:
+        """From the first kept segment to the last; None while there is none."""
+        spans = list(self.committed(recording_id, generation).values())
+        return TimeSpan(spans[0].start_s, spans[-1].end_s) if spans else None
+
+    def segments_at(self, recording_id: str, generation: str, times_s: Sequence[float]) -> list[Segment | None]:
+        """For each time the kept segment that holds it."""
+        kept = [each.memory.segment for each in self._segments(recording_id, generation)]
+        return [next((segment for segment in kept if time_s in segment.span), None) for time_s in times_s]
+
+    def segments_within(self, recording_id: str, generation: str, span: TimeSpan) -> list[Segment]:
+        """Kept ones that overlap a span, in time order."""
+        kept = [each.memory.segment for each in self._segments(recording_id, generation)]
+        return [segment for segment in kept if segment.span.overlap_s(span) > 0]
 
     def fingerprints(self, generation: str) -> dict[tuple[str, int], str]:
         """What an index of this generation should hold: (recording, segment index) to SegmentKeys.fingerprint."""
@@ -195,7 +244,7 @@ class RamStore:
         """By generation, then by time."""
         with self._lock:
             found = [(g, kept) for (r, g, _), kept in self._kept.items() if r == recording_id]
-        found.sort(key=lambda each: (each[0], each[1].memory.segment.span))
+        found.sort(key=lambda each: (each[0], each[1].memory.segment.span.start_s))  # they do not overlap
         return [kept for g, kept in found if generation in (None, g)]
 
     def _asked(self, recording_ids: Sequence[str] | None) -> list[str]:
@@ -208,11 +257,27 @@ class RamStore:
             return [row for _, row in self.search_texts(match, recording_ids, limit)]
         return join_rows(self._rows(recording_ids))[: limit or None]
 
-    def search_texts(self, words: str, recording_ids: Sequence[str] | None = None, limit: int = 50) -> list[tuple[float, TextRow]]:
-        """(relevance in 0..1, row), best first; see memory.text_search. The words hold no syntax; limit 0 is none."""
+    def texts_in(self, spans: Mapping[str, Sequence[TimeSpan]], *, match: str = "") -> list[TextRow]:
+        """Text rows that begin inside some spans of each recording, as `texts` gives them."""
+        rows = [row for row in self._rows(list(spans)) if any(row.span.start_s in span for span in spans[row.recording_id])]
+        return matching(join_rows(rows), self._relevance(match) if match else None)
+
+    def text_places(
+        self, words: str, recording_ids: Sequence[str] | None = None, *, limit: int = 512, span: TimeSpan | None = None
+    ) -> list[tuple[str, float]]:
+        """Recording and start of text rows that hold any of the words, the most relevant first; span: only what overlaps it."""
+        rows = [row for row in self._rows(recording_ids) if span is None or row.span.overlap_s(span) > 0]
+        return [(row.recording_id, row.span.start_s) for row in matching(rows, self._relevance(words))][:limit]
+
+    def _relevance(self, words: str) -> Found:
         connection = wordings_in_ram({row.text for row in self._rows(None)})
         found = relevance(connection, words)
         connection.close()
+        return found
+
+    def search_texts(self, words: str, recording_ids: Sequence[str] | None = None, limit: int = 50) -> list[tuple[float, TextRow]]:
+        """(relevance in 0..1, row), best first; see memory.text_search. The words hold no syntax; limit 0 is none."""
+        found = self._relevance(words)
         rows = [row for row in self._rows(recording_ids) if squeeze(row.text) in found]
         return ranked(join_rows(rows), found)[: limit or None]
 

@@ -61,6 +61,19 @@ CREATE TRIGGER parts_come AFTER INSERT ON wordings
 CREATE TRIGGER parts_go AFTER DELETE ON wordings
     BEGIN INSERT INTO parts (parts, rowid, folded) VALUES ('delete', old.wording_id, old.folded); END;
 """
+# What retention has made of a segment, see SegmentMemory.
+V3_AGES = """
+ALTER TABLE segments ADD COLUMN level INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE segments ADD COLUMN novelty REAL NOT NULL DEFAULT 0;
+ALTER TABLE segments ADD COLUMN forgotten TEXT NOT NULL DEFAULT '{}';
+CREATE INDEX segments_by_time ON segments (recording_id, generation, start_s, end_s, idx);  -- 600,000 are a year of one camera
+"""
+# What no segment's file tells is there twice, in the table and in an index of it, so that damage is seen and the other one read.
+V3_TWICE = """
+CREATE INDEX recordings_twice ON recordings (recording_id, facts);
+CREATE INDEX locations_twice ON locations (recording_id, location, seen);
+CREATE INDEX generations_twice ON generations (generation, encoder_id, embed_dim);
+"""
 
-MIGRATIONS: tuple[str, ...] = (V1_TABLES + V1_WORDS, V2_PARTS)
+MIGRATIONS: tuple[str, ...] = (V1_TABLES + V1_WORDS, V2_PARTS, V3_AGES + V3_TWICE)
 """MIGRATIONS[n - 1] brings a catalogue from version n - 1 to version n."""

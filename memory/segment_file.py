@@ -1,164 +1,118 @@
-"""One segment's carriers and thumbnails as one immutable safetensors file: the same memory gives the same bytes.
+"""An open segment (memory.segment_format): keys, carriers and thumbnails, and of none more bytes read than was asked for."""
 
-N carriers, K tokens of one, D token width, E embedding width, S spans of all carriers, B bytes of all thumbnails:
-    tokens (sum K, D) float16 | token_offsets (N + 1,) | token_crc32 (N,) | embeds (N, E) | anchors_s, weights_s (N,)
-    spans_s (S, 2) | span_offsets (N + 1,) | thumbnails (B,) uint8 | thumbnail_offsets (N + 1,), or (1,) without any
-    nested (N,) uint8, 1 where any beginning of the tokens can be read; left out where that is true of none
-A CRC-32 for every array is in the metadata, and one per carrier for its tokens, so that a flipped bit is an error and
-never a wrong time. Text rows, gaps and counts of the segment are in the catalogue.
-"""
-
-import hashlib
-import json
-import zlib
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from footage.arrays import AnyArray, Tokens
-from footage.carriers import Carrier, SegmentMemory
-from footage.errors import StoreError
+from footage.arrays import AnyArray, Embeds, Tokens
+from footage.carriers import Carrier, pooled
 from footage.timespan import TimeSpan
+from memory.quantized import from_int8, from_signs, to_signs
+from memory.segment_arrays import SegmentArrays
+from memory.segment_bytes import Bytes, MappedBytes
+from memory.segment_format import crc32, piece_sizes, plane_edges
 from memory.view import SegmentKeys
 
-DAMAGE_HINT = "drop that segment and run the same `footage index` again: it makes only what is missing"
-
-
-def pack(memory: SegmentMemory) -> bytes:
-    """The bytes of the file.
-
-    Raises:
-        ValueError: carriers of another recording, out of time order, or of unequal widths.
-    """
-    check_parts(memory)
-    carriers = memory.carriers
-    spans = [span for carrier in carriers for span in carrier.spans]
-    arrays: dict[str, AnyArray] = {
-        "tokens": np.concatenate([c.tokens for c in carriers]) if carriers else np.empty((0, 0), np.float16),
-        "token_offsets": _offsets([len(c.tokens) for c in carriers]),
-        "token_crc32": np.array([_crc32(c.tokens) for c in carriers], np.uint32),
-        "embeds": np.stack([c.embed for c in carriers]) if carriers else np.empty((0, 0), np.float32),
-        "anchors_s": np.array([c.anchor_s for c in carriers], np.float64),
-        "weights_s": np.array([c.weight_s for c in carriers], np.float64),
-        "spans_s": np.array([(s.start_s, s.end_s) for s in spans], np.float64).reshape(-1, 2),
-        "span_offsets": _offsets([len(c.spans) for c in carriers]),
-        "thumbnails": np.frombuffer(b"".join(memory.thumbnails), np.uint8),
-        "thumbnail_offsets": _offsets([len(jpeg) for jpeg in memory.thumbnails]),
-    }
-    if any(c.is_nested for c in carriers):
-        arrays["nested"] = np.array([c.is_nested for c in carriers], np.uint8)
-    checks = {name: _crc32(array) for name, array in arrays.items() if name != "tokens"}
-    return bytes(save(arrays, metadata={"crc32": json.dumps(checks)}))  # one key: safetensors does not order several
-
-
-def content_hash(data: bytes) -> str:
-    """12 hex digits of SHA-256, as in the file's name."""
-    return hashlib.sha256(data).hexdigest()[:12]
-
-
-def check_parts(memory: SegmentMemory) -> None:
-    """Raises ValueError where the parts of a segment do not belong together."""
-    recording_id, carriers = memory.segment.recording_id, memory.carriers
-    strangers = {c.recording_id for c in carriers} | {row.recording_id for row in memory.texts}
-    strangers.discard(recording_id)
-    if strangers:
-        raise ValueError(f"a segment of {recording_id} cannot keep carriers or texts of {sorted(strangers)}")
-    starts = [c.spans[0].start_s for c in carriers]
-    if any(a > b for a, b in pairwise(starts)):
-        raise ValueError("carriers must be in time order")
-    if len({(c.tokens.shape[1], len(c.embed)) for c in carriers}) > 1:
-        raise ValueError("carriers of one segment must have equal token and embedding widths")
-
-
-def _crc32(array: AnyArray) -> int:
-    return zlib.crc32(np.ascontiguousarray(array).data)
-
-
-def _offsets(lengths: Sequence[int]) -> AnyArray:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+__all__ = ["Bytes", "MappedBytes", "SegmentFile"]
 
 
 class SegmentFile:
-    """An open segment file. It stays mapped (without a file handle), so it reads the same after it was removed."""
+    """Everything that it reads is held against its checksum; all methods raise StoreError where that fails, or the source is away."""
 
-    def __init__(self, path: Path, recording_id: str) -> None:
-        """Raises StoreError when the file is missing or damaged."""
-        self.path, self.recording_id = path, recording_id
-        try:
-            open_file: Any = safe_open  # its stubs are untyped
-            self._file = open_file(path, framework="numpy")
-            self._checks: dict[str, int] = json.loads(self._file.metadata()["crc32"])
-        except FileNotFoundError as error:
-            raise StoreError(f"{path} is missing", hint=DAMAGE_HINT) from error
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise self._damaged(str(error)) from error
+    def __init__(self, source: Bytes, recording_id: str) -> None:
+        """Raises StoreError when its header is damaged or away, or written by a newer footage."""
+        self.recording_id = recording_id
+        self._arrays = SegmentArrays(source)
 
     def keys(self) -> SegmentKeys:
-        starts_s, ends_s = self._hulls()
-        anchors_s, weights_s, embeds = (self._array(name) for name in ("anchors_s", "weights_s", "embeds"))
-        return SegmentKeys(self.path.name, starts_s, ends_s, anchors_s, weights_s, embeds)
+        spans_s, firsts = self._arrays.array("spans_s"), self._arrays.array("span_offsets").astype(np.int64)
+        anchors_s, weights_s = self._arrays.array("anchors_s"), self._arrays.array("weights_s")
+        name = self._arrays.source.name.rpartition("/")[2]
+        return SegmentKeys(name, spans_s[firsts[:-1], 0], spans_s[firsts[1:] - 1, 1], anchors_s, weights_s, self._embeds())
 
-    def carriers(self, rows: Sequence[int] | None = None) -> list[Carrier]:
-        """By row, in the order asked; all of them when none are named."""
-        names = ("anchors_s", "weights_s", "embeds", "spans_s", "span_offsets", "token_offsets", "token_crc32")
-        arrays = {name: self._array(name) for name in names}
-        arrays["nested"] = self._array("nested") if "nested" in self._checks else np.zeros(len(arrays["anchors_s"]), np.uint8)
-        return [self._carrier(row, arrays) for row in (range(len(arrays["anchors_s"])) if rows is None else rows)]
+    def codes(self) -> tuple[AnyArray, AnyArray]:
+        """Embeds in one bit a number (memory.quantized): signs (N, ceil(E / 8)) uint8 and scales (N,) float32."""
+        if "embed_signs" not in self._arrays:
+            return to_signs(self._arrays.array("embeds"))
+        return self._arrays.array("embed_signs"), self._arrays.array("embed_scales")
+
+    def carriers(self, rows: Sequence[int] | None = None, at_most: int | None = None) -> list[Carrier]:
+        """By row, in the order asked; all of them when none are named. at_most: `pooled` to so many tokens, and no finer plane read."""
+        names = ("anchors_s", "weights_s", "spans_s", "span_offsets")
+        arrays = {name: self._arrays.array(name) for name in names} | {"embeds": self._embeds()}
+        made = [self._carrier(row, arrays, at_most) for row in (range(len(arrays["anchors_s"])) if rows is None else rows)]
+        return made if at_most is None else [pooled(carrier, at_most) for carrier in made]
+
+    @property
+    def encoding(self) -> str:
+        """Of its tokens: "float16" or "int8"."""
+        return "int8" if "token_peaks" in self._arrays else "float16"
+
+    def rows(self) -> bytes | None:
+        """What the catalogue must say of it, see memory.segment_rows; None in older files."""
+        return self._arrays.array("rows").tobytes() if "rows" in self._arrays else None
 
     def thumbnails(self) -> tuple[bytes, ...]:
-        blob, offsets = self._array("thumbnails").tobytes(), self._array("thumbnail_offsets").tolist()
+        blob, offsets = self._arrays.array("thumbnails").tobytes(), self._arrays.array("thumbnail_offsets").tolist()
         return tuple(blob[a:b] for a, b in pairwise(offsets))
 
     def thumbnail(self, time_s: float) -> bytes | None:
         """JPEG of the carrier that stands for that time; None where there is no carrier or no picture."""
-        spans_s, thumbnails = self._array("spans_s"), self.thumbnails()
+        spans_s, thumbnails = self._arrays.array("spans_s"), self.thumbnails()
         holds = np.flatnonzero((spans_s[:, 0] <= time_s) & (time_s < spans_s[:, 1]))
         if not holds.size or not thumbnails:
             return None
-        row = int(np.searchsorted(self._array("span_offsets"), holds[0], side="right")) - 1
+        row = int(np.searchsorted(self._arrays.array("span_offsets"), holds[0], side="right")) - 1
         return thumbnails[row] or None
 
-    def _hulls(self) -> tuple[AnyArray, AnyArray]:
-        spans_s, offsets = self._array("spans_s"), self._array("span_offsets")
-        return spans_s[offsets[:-1], 0], spans_s[offsets[1:] - 1, 1]
+    def _embeds(self) -> Embeds:
+        if "embeds" not in self._arrays:
+            signs, scales = self.codes()
+            return from_signs(signs, scales, 8 * signs.shape[1])
+        return self._arrays.array("embeds").astype(np.float32, copy=False)
 
-    def _carrier(self, row: int, arrays: dict[str, AnyArray]) -> Carrier:
-        first, end = arrays["span_offsets"][row : row + 2]
+    def _carrier(self, row: int, arrays: dict[str, AnyArray], at_most: int | None) -> Carrier:
+        first, end = arrays["span_offsets"][row : row + 2].tolist()
         return Carrier(
             self.recording_id,
             tuple(TimeSpan(start_s, end_s) for start_s, end_s in arrays["spans_s"][first:end].tolist()),
             anchor_s=float(arrays["anchors_s"][row]),
             weight_s=float(arrays["weights_s"][row]),
-            tokens=self._tokens(arrays["token_offsets"][row : row + 2].tolist(), int(arrays["token_crc32"][row])),
-            embed=arrays["embeds"][row].copy(),
-            is_nested=bool(arrays["nested"][row]),
+            tokens=self._tokens.of(row, at_most),
+            embed=arrays["embeds"][row],
+            is_nested=bool(self._tokens.nested[row]),
         )
 
-    def _tokens(self, edges: list[int], check: int) -> Tokens:
-        first, end = edges
-        if first == end:  # safetensors does not slice where there is nothing
-            return np.empty((0, self._file.get_slice("tokens").get_shape()[1]), np.float16)
-        tokens: Tokens = self._read(lambda file: file.get_slice("tokens")[first:end])
-        if _crc32(tokens) != check:
-            raise self._damaged("tokens do not match their checksum")
-        return tokens
+    @cached_property
+    def _tokens(self) -> "_Tokens":
+        return _Tokens(self._arrays)
 
-    def _array(self, name: str) -> AnyArray:
-        array: AnyArray = self._read(lambda file: file.get_tensor(name))
-        if _crc32(array) != self._checks.get(name):
-            raise self._damaged(f"{name} does not match its checksum")
-        return array
 
-    def _read(self, read: Any) -> AnyArray:
-        try:
-            return np.asarray(read(self._file))
-        except (SafetensorError, OSError) as error:
-            raise self._damaged(str(error)) from error
+class _Tokens:
+    """Where the tokens of each carrier stand, plane by plane."""
 
-    def _damaged(self, why: str) -> StoreError:
-        return StoreError(f"{self.path} is damaged: {why}", hint=DAMAGE_HINT)
+    def __init__(self, arrays: SegmentArrays) -> None:
+        self._arrays = arrays
+        offsets = arrays.array("token_offsets").astype(np.int64)
+        lengths = offsets[1:] - offsets[:-1]
+        self.nested = arrays.array("nested") if "nested" in arrays else np.zeros(len(lengths), np.uint8)
+        self._edges = plane_edges(lengths, are_nested=arrays.version > 1 and bool(self.nested.all()))
+        self._sizes = piece_sizes(lengths, self._edges)  # (P, N)
+        self._firsts = np.cumsum(self._sizes).reshape(self._sizes.shape) - self._sizes
+        self._checks = arrays.array("token_crc32").reshape(self._sizes.shape)
+        self._peaks = arrays.array("token_peaks") if "token_peaks" in arrays else None
+
+    def of(self, row: int, at_most: int | None) -> Tokens:
+        """All of a carrier, or those of its planes that begin before at_most."""
+        below = len(self._sizes) if at_most is None else max(1, int(np.searchsorted(self._edges[:-1], at_most)))
+        pieces = [self._piece(plane, row) for plane in range(below) if plane == 0 or self._sizes[plane, row]]
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def _piece(self, plane: int, row: int) -> Tokens:
+        first, count = int(self._firsts[plane, row]), int(self._sizes[plane, row])
+        stored = self._arrays.rows("tokens", first, count)
+        if crc32(stored) != self._checks[plane, row]:
+            raise self._arrays.damaged("tokens do not match their checksum")
+        return stored if self._peaks is None else from_int8(stored, self._peaks[first : first + count])

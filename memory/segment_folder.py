@@ -1,7 +1,7 @@
 """The segment files of a library: written once, opened by many, swept after a crash."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -9,7 +9,8 @@ from footage.carriers import SegmentMemory
 from footage.errors import StoreError
 from footage.recordings import Segment
 from memory.durable import LEFTOVER, path_part, write_durably
-from memory.segment_file import SegmentFile, content_hash, pack
+from memory.segment_file import MappedBytes, SegmentFile
+from memory.segment_format import content_hash, pack
 from memory.view import SegmentFacts
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class SegmentFolder:
         """Raises StoreError when the file is missing or damaged."""
         file = self._opened.get(facts.file)
         if file is None:
-            file = SegmentFile(self._directory / facts.file, facts.segment.recording_id)
+            file = SegmentFile(MappedBytes(self._directory / facts.file), facts.segment.recording_id)
             self._opened[facts.file] = file
         return file
 
@@ -55,22 +56,23 @@ class SegmentFolder:
                 folder.rmdir()
 
     def sweep(self, kept: Iterable[SegmentFacts]) -> None:
-        """Remove what a crash left: unfinished files, and finished ones whose row was never committed."""
-        named = {facts.file for facts in kept}
-        found = (path for path in self._directory.glob("segments/*/*/*") if path.suffix in (SUFFIX, LEFTOVER))
-        leftovers = {path.relative_to(self._directory).as_posix() for path in found} - named
+        """Remove what a crash left."""
+        leftovers = self.leftovers(kept)
         if leftovers:
             log.info("swept leftovers=%d of a writer that did not finish in %s", len(leftovers), self._directory)
         self.remove(leftovers)
 
-    def damaged(self, kept: Iterable[SegmentFacts]) -> Iterator[tuple[SegmentFacts, str]]:
-        """Reads every file whole; those that are "missing" or "damaged"."""
-        for facts in kept:
-            path = self._directory / facts.file
-            if not path.is_file():
-                yield facts, "missing"
-            elif not facts.file.endswith(f"-{content_hash(path.read_bytes())}{SUFFIX}"):
-                yield facts, "damaged"
+    def damage(self, facts: SegmentFacts) -> str:
+        """Reads the file whole: "missing", "damaged", or "" where it is as it was written."""
+        path = self._directory / facts.file
+        if not path.is_file():
+            return "missing"
+        return "" if facts.file.endswith(f"-{content_hash(path.read_bytes())}{SUFFIX}") else "damaged"
+
+    def leftovers(self, kept: Iterable[SegmentFacts]) -> set[str]:
+        """Files that no row names: unfinished ones, and finished ones whose row was never committed."""
+        found = (path for path in self._directory.glob("segments/*/*/*") if path.suffix in (SUFFIX, LEFTOVER))
+        return {path.relative_to(self._directory).as_posix() for path in found} - {facts.file for facts in kept}
 
 
 def _place(segment: Segment, generation: str, data: bytes) -> str:

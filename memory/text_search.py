@@ -140,6 +140,11 @@ def join_rows(rows: Iterable[TextRow]) -> list[TextRow]:
     return joined
 
 
+def matching(rows: Sequence[TextRow], found: Found | None) -> list[TextRow]:
+    """Those that were found, best first; all as they are, where nothing was looked for."""
+    return list(rows) if found is None else [row for _, row in ranked([row for row in rows if squeeze(row.text) in found], found)]
+
+
 def ranked(rows: Sequence[TextRow], found: Found) -> list[tuple[float, TextRow]]:
     """Joined rows with their relevance, best first; ties by BM25 and then in the order given."""
     scored = [(found[squeeze(row.text)], row) for row in rows]

@@ -1,7 +1,7 @@
 """Kept segments to a MemoryView: arrays concatenated, carriers left where they are until somebody loads them."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Protocol, Self
 
@@ -53,17 +53,23 @@ class SegmentFacts:
     """Work by stage."""
     file: str = ""
     """Inside the library; empty where there are no files."""
+    level: int = 0
+    novelty: float = 0.0
+    forgotten: Mapping[str, float] = field(default_factory=dict)
+    """These three as in SegmentMemory."""
 
     @classmethod
     def of(cls, memory: SegmentMemory, generation: str, *, size_bytes: int, file: str = "") -> Self:
         tokens = sum(len(carrier.tokens) for carrier in memory.carriers)
         counts = memory.frames_seen, memory.frames_kept, len(memory.carriers), tokens, size_bytes
-        return cls(memory.segment, generation, *counts, dict(memory.seconds), file)
+        ages = memory.level, memory.novelty, dict(memory.forgotten)
+        return cls(memory.segment, generation, *counts, dict(memory.seconds), file, *ages)
 
     @property
     def work(self) -> dict[str, Any]:
-        """What SegmentMemory says about the work that went into it, by field name."""
-        return {"frames_seen": self.frames_seen, "frames_kept": self.frames_kept, "seconds": self.seconds}
+        """What SegmentMemory says of itself beside what it holds, by field name."""
+        work = {"frames_seen": self.frames_seen, "frames_kept": self.frames_kept, "seconds": self.seconds}
+        return work | {"level": self.level, "novelty": self.novelty, "forgotten": self.forgotten}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,8 @@ class Snapshot:
     """By recording, as asked for, then by time."""
     gaps: Mapping[str, Sequence[Gap]]
     """As recorded, by recording."""
+    stretches: Mapping[str, Sequence[TimeSpan]] = field(default_factory=dict)
+    """By recording all the time that is kept of it, where `segments` are not all of its segments."""
 
 
 class CarrierLoader:
@@ -117,6 +125,11 @@ class CarrierLoader:
         return [loaded[place] for place in range(len(asked))]
 
 
+def part_of(recording_ids: Sequence[str] | None, segments: Mapping[str, Collection[int]]) -> dict[str, tuple[int, ...]]:
+    """What is asked for of each recording, in one order."""
+    return {name: tuple(sorted(segments.get(name, ()))) for name in (segments if recording_ids is None else recording_ids)}
+
+
 def build_view(snapshot: Snapshot, kept: Sequence[KeptSegment]) -> MemoryView:
     """`kept` in the order of snapshot.segments, each with its carriers in time order. No Python loop over rows."""
     keys = [segment.keys() for segment in kept]
@@ -126,7 +139,7 @@ def build_view(snapshot: Snapshot, kept: Sequence[KeptSegment]) -> MemoryView:
     embeds = [key.embeds for key in keys if len(key.embeds)] or [np.empty((0, snapshot.encoder.embed_dim), np.float32)]
     horizons, gaps = {}, {}
     for recording_id, segments in groupby(snapshot.segments, key=lambda segment: segment.recording_id):
-        spans = [segment.span for segment in segments]
+        spans = snapshot.stretches.get(recording_id) or [segment.span for segment in segments]
         horizons[recording_id] = TimeSpan(min(s.start_s for s in spans), max(s.end_s for s in spans))
         gaps[recording_id] = visible_gaps(snapshot.gaps.get(recording_id, ()), spans)
     return MemoryView(

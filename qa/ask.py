@@ -22,6 +22,7 @@ from footage.timespan import TimeSpan, clock, subtract
 from qa.answerers.prompt import NOT_THERE
 from qa.beside import with_moments, with_neighbours
 from qa.by_time import PARTS, Match, begins_s, latest, newest, spread
+from qa.fusion import fused
 from qa.ground import ground
 from qa.ground_pictures import Fall
 from qa.last_seconds import in_full
@@ -38,6 +39,7 @@ from qa.timeline import limit_of
 SHOWN = 8  # carriers of one moment that an answerer may choose from
 CUT = 0.92  # likeness of two pictures below which there is a cut between them, where a recording is not livelier
 NO_END_S = 1e9  # the end of a span that says only where it begins
+FUSED = 20  # moments of each kind that have a say in the order of `search`
 CANDIDATES = 2000  # text rows ranked in full; above this, word search picks them
 OVERVIEW = 4
 """An overview may take this part of a budget: three quarters are the evidence's."""
@@ -224,8 +226,8 @@ def search(text: str, *, memory: Memory, encoder: Encoder, scope: Scope | None =
     query = Query(question, encoder.id, encoder.embed_text([text])[0])
     asked = parse(f'"{text}"' if '"' not in text else text)
     rows = candidate_rows(memory, question, scope)
-    found = [m for m, _ in find_moments(asked, query, view, range(len(view)), rows, floor=encoder.floor, limit=limit)]
-    return clipped(found, scope.span)
+    kinds = _kinds(asked, query, view, range(len(view)), rows, floor=encoder.floor, limit=max(limit, FUSED))
+    return clipped(fused(list(kinds.texts), kinds.things, kinds.images, limit), scope.span)
 
 
 def search_image(embed: Embeds, *, memory: Memory, floor: float, scope: Scope | None = None, limit: int = 10) -> list[Moment]:
@@ -239,10 +241,38 @@ def search_image(embed: Embeds, *, memory: Memory, floor: float, scope: Scope | 
 def find_moments(
     asked: Asked, query: Query, view: MemoryView, picked: Sequence[int], rows: Sequence[TextRow], *, floor: float, limit: int
 ) -> list[tuple[Moment, TextRow | None]]:
-    """The best moments of both kinds, the kind that the question is about first; scores of two kinds are never compared.
+    """The best moments of all kinds, the kind that the question is about first; scores of two kinds are never compared.
 
     picked: rows of the view that the plan spends on; pictures are cited only from those.
     """
+    kinds = _kinds(asked, query, view, picked, rows, floor=floor, limit=limit)
+    texts, things, images = kinds.texts, kinds.things, kinds.images
+    text_first = asked.wants_text or (kinds.is_literal and not asked.colours)
+    if things and (asked.phrases or asked.is_about):  # words first, and things before pictures
+        mixed = [*distinct(texts, limit), *things, *distinct(images, limit)]
+    elif things and asked.names_text:
+        mixed = taking_turns(distinct(texts, limit), [*things, *distinct(images, limit)])
+    else:
+        mixed = distinct([*texts, *images] if text_first else [*images, *texts], limit)
+        mixed = taking_turns(things, mixed) if kinds.is_literal or asked.at_s is not None else [*things, *mixed]
+    return [(moment, texts.get(moment)) for moment in dict.fromkeys(mixed[:limit])]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kinds:
+    """Moments of each kind, best first."""
+
+    texts: dict[Moment, TextRow]
+    """With the row that each was found by."""
+    things: list[Moment]
+    images: list[Moment]
+    is_literal: bool
+    """Words of the question stand in the best text."""
+
+
+def _kinds(
+    asked: Asked, query: Query, view: MemoryView, picked: Sequence[int], rows: Sequence[TextRow], *, floor: float, limit: int
+) -> _Kinds:
     ranked = rank_text(asked, [row for row in rows if row.is_wording])
     literal = bool(ranked) and ranked[0].is_literal and ranked[0].score >= 2 * FLOOR
     any_text = asked.wants_text and not asked.phrases and not asked.is_about
@@ -255,16 +285,7 @@ def find_moments(
         images = bridged(images)
     if asked.at_s is not None:
         images = _at(view, asked.at_s) + images
-    text_first = asked.wants_text or (literal and not asked.colours)
-    things = distinct(_things(asked, query, view, rows, ranked), limit)
-    if things and (asked.phrases or asked.is_about):  # words first, and things before pictures
-        mixed = [*distinct(texts, limit), *things, *distinct(images, limit)]
-    elif things and asked.names_text:
-        mixed = taking_turns(distinct(texts, limit), [*things, *distinct(images, limit)])
-    else:
-        mixed = distinct([*texts, *images] if text_first else [*images, *texts], limit)
-        mixed = taking_turns(things, mixed) if literal or asked.at_s is not None else [*things, *mixed]
-    return [(moment, texts.get(moment)) for moment in dict.fromkeys(mixed[:limit])]
+    return _Kinds(texts, distinct(_things(asked, query, view, rows, ranked), limit), images, literal)
 
 
 def _things(asked: Asked, query: Query, view: MemoryView, rows: Sequence[TextRow], ranked: Sequence[RankedText]) -> list[Moment]:

@@ -3,6 +3,7 @@
 import json
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,15 @@ def say(store: Any, *texts: str) -> None:
     store.add(recording_of(), "door.mp4")
     for i, text in enumerate(texts):
         put(store, segment_of("door", i, texts=(text_of(text, i * 10.0, i * 10.0 + 2),)))
+
+
+def widened(memories: Sequence[SegmentMemory]) -> SegmentMemory:
+    """Touching segments as one with a single carrier."""
+    first, last = memories[0].segment, memories[-1].segment
+    span, carrier = TimeSpan(first.span.start_s, last.span.end_s), memories[0].carriers[0]
+    whole = Carrier(carrier.recording_id, (span,), carrier.anchor_s, span.duration_s, carrier.tokens, carrier.embed)
+    texts = tuple(row for memory in memories for row in memory.texts)
+    return SegmentMemory(replace(first, span=span), (whole,), (b"wide",), texts)
 
 
 def spans(rows: Sequence[TextRow]) -> list[tuple[float, float]]:
@@ -192,6 +202,87 @@ class StoreContract:
             store.rewrite(segment_of(), generation=GENERATION, encoder_id=ENCODER)
         with pytest.raises(StoreError, match="not kept"):
             store.read_segment("door", GENERATION, 0)
+
+    def test_several_segments_become_one_wider_in_one_step(self, store: Any) -> None:
+        store.add(recording_of(), "door.mp4")
+        for index in range(4):
+            put(store, segment_of(index=index, texts=(text_of(f"line {index}", index * 10.0, index * 10.0 + 1),)))
+        before, old = store.version, store.view(generation=GENERATION)
+        wide = widened([store.read_segment("door", GENERATION, index) for index in (1, 2)])
+        store.replace("door", [wide], gone=(1, 2), generation=GENERATION, encoder_id=ENCODER)
+        assert store.version > before
+        assert store.committed("door", GENERATION) == {0: TimeSpan(0, 10), 1: TimeSpan(10, 30), 3: TimeSpan(30, 40)}
+        view = store.view(generation=GENERATION)
+        assert (view.weights_s.tolist(), view.gaps["door"]) == ([5, 5, 20, 5, 5], ())
+        assert len(old.load(range(8))) == 8
+        assert [row.text for row in store.texts()] == ["line 0", "line 1", "line 2", "line 3"]
+        assert set(store.fingerprints(GENERATION)) == {("door", 0), ("door", 1), ("door", 3)}
+        assert store.thumbnail("door", 29.0, generation=GENERATION) == b"wide"
+
+    def test_a_replacement_that_is_refused_changes_nothing(self, store: Any) -> None:
+        for recording_id in ("door", "yard"):
+            store.add(recording_of(recording_id), recording_id)
+            put(store, segment_of(recording_id))
+        content, version = list(store.dump()), store.version
+        with pytest.raises(StoreError, match="not kept"):
+            store.replace("door", [segment_of(seed=1)], gone=(0, 1), generation=GENERATION, encoder_id=ENCODER)
+        with pytest.raises(ValueError, match="yard"):
+            store.replace("door", [segment_of("yard", seed=1)], gone=(0,), generation=GENERATION, encoder_id=ENCODER)
+        with pytest.raises(ValueError, match="encoder"):
+            store.replace("door", [segment_of(seed=1)], gone=(0,), generation=GENERATION, encoder_id="another@1")
+        with pytest.raises(ValueError, match="one index"):
+            store.replace("door", [segment_of(seed=1), segment_of(seed=2)], gone=(0,), generation=GENERATION, encoder_id=ENCODER)
+        assert (list(store.dump()), store.version) == (content, version)
+
+    def test_what_age_has_done_to_a_segment_is_kept(self, store: Any) -> None:
+        store.add(recording_of(), "door.mp4")
+        put(store, replace(segment_of(), level=2, novelty=0.25, forgotten={"carriers": 9, "tokens": 99, "unix_s": 5.5}))
+        put(store, segment_of(index=1))
+        aged, new = store.segment_facts("door", GENERATION)
+        assert (aged.level, aged.novelty, aged.forgotten) == (2, 0.25, {"carriers": 9, "tokens": 99, "unix_s": 5.5})
+        assert (new.level, new.novelty, new.forgotten) == (0, 0.0, {})
+        back = store.read_segment("door", GENERATION, 0)
+        assert (back.level, back.novelty, back.forgotten) == (aged.level, aged.novelty, aged.forgotten)
+
+    def test_a_view_of_some_segments_knows_the_whole_recording(self, store: Any) -> None:
+        for recording_id in ("door", "yard"):
+            store.add(recording_of(recording_id), recording_id)
+            for index in (0, 1, 2, 4, 5):
+                gaps = (Gap(TimeSpan(12, 13), "dark"),) if index == 1 else ()
+                put(store, segment_of(recording_id, index, gaps=gaps))
+        whole = store.view(["door", "yard"], generation=GENERATION)
+        part = store.view(["door", "yard"], generation=GENERATION, segments={"door": [4, 0], "yard": [2]})
+        assert (part.horizons, part.gaps) == (whole.horizons, whole.gaps)
+        assert [(part.recording_of(row), float(part.starts_s[row])) for row in range(len(part))] == [
+            ("door", 0), ("door", 5), ("door", 40), ("door", 45), ("yard", 20), ("yard", 25)
+        ]  # fmt: skip
+        assert [carrier.span.start_s for carrier in part.load([2, 5])] == [40, 25]
+        with pytest.raises(NothingRecorded):
+            store.view(["door"], generation=GENERATION, segments={"door": [3]})
+
+    def test_segments_are_found_by_time(self, store: Any) -> None:
+        store.add(recording_of(), "door.mp4")
+        for index in (0, 1, 2, 4):
+            put(store, segment_of(index=index))
+        found = store.segments_at("door", GENERATION, [45.0, 0.0, 10.0, 35.0, 99.0])
+        assert [segment and segment.index for segment in found] == [4, 0, 1, None, None]
+        assert [segment.index for segment in store.segments_within("door", GENERATION, TimeSpan(10, 41))] == [1, 2, 4]
+        assert store.horizon("door", GENERATION) == TimeSpan(0, 50)
+        assert store.horizon("yard", GENERATION) is None
+        every = store.amount(["door", "yard"], GENERATION)
+        assert (every.segments, every.seconds) == (4, 40)
+        assert store.amount(["door"], GENERATION, TimeSpan(15, 25)).segments == 2
+        assert store.written() == {"door": (GENERATION,)}
+
+    def test_text_rows_are_found_by_time_and_by_place(self, store: Any) -> None:
+        say(store, "red car", "blue car", "red bus")
+        some = {"door": [TimeSpan(0, 10), TimeSpan(20, 30)]}
+        assert [row.text for row in store.texts_in(some)] == ["red car", "red bus"]
+        assert [row.text for row in store.texts_in(some, match="bus red")] == ["red bus", "red car"]
+        assert store.text_places("red bus") == [("door", 20), ("door", 0)]
+        assert store.text_places("red", span=TimeSpan(0, 5)) == [("door", 0)]
+        assert store.text_places("red car", limit=1) == [("door", 0)]
+        assert store.text_places("red", ["yard"]) == []
 
     def test_a_dropped_segment_can_be_committed_again(self, store: Any) -> None:
         store.add(recording_of(), "door.mp4")

@@ -19,6 +19,7 @@ from frame_select.methods.peaks import Peaks, outstanding
 from frame_select.methods.sampling import AdaQ, Bolt, systematic
 from frame_select.methods.tiers import filled
 from frame_select.registry import SELECTORS, selector
+from frame_select.scores import relevance
 from workers.bench_curves import CASES, plant
 from workers.bench_select import SelectRun, found, run_select
 
@@ -128,6 +129,16 @@ def test_planted_views_are_the_same_every_time_and_hold_their_events(case: str) 
     np.testing.assert_allclose(np.linalg.norm(one.view.embeds, axis=1), 1, atol=1e-5)
     everything = selector("uniform", tokens_per_carrier=1).select(one.query, one.view, Budget(900))
     assert found(everything, one) == 1.0
+
+
+@pytest.mark.parametrize("case", list(CASES))
+def test_peaks_takes_the_same_rows_however_few_it_compares(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = plant(case, 1, 900)
+    look = Curve(relevance(planted.query, planted.view), planted.view.embeds, planted.view.weights_s, planted.view.which)
+    every = [chosen.row for chosen in Peaks().choose(look, 80)]
+    for pool in (1, 40, 200, 600):  # the smallest ones run out
+        monkeypatch.setattr("frame_select.methods.peaks.POOL", pool)
+        assert [chosen.row for chosen in Peaks().choose(look, 80)] == every
 
 
 def test_peaks_finds_more_than_the_baselines() -> None:

@@ -13,7 +13,8 @@ from footage.nested import nested
 from footage.recordings import Segment
 from memory.merge import join
 from memory.mergers import MERGERS
-from memory.segment_file import SegmentFile, pack
+from memory.segment_file import MappedBytes, SegmentFile
+from memory.segment_format import pack
 
 
 def frames(count: int, tokens: int = 64) -> list[Carrier]:
@@ -65,5 +66,5 @@ def test_the_file_remembers_and_old_files_have_none(tmp_path: Path) -> None:
     for name, carriers in (("plain", plain), ("mixed", [detailed(plain[0], 4), *plain[1:]])):
         memory = SegmentMemory(Segment("rec", 0, TimeSpan(0.0, 3.0)), tuple(carriers))
         (tmp_path / name).write_bytes(pack(memory))
-        assert [c.is_nested for c in SegmentFile(tmp_path / name, "rec").carriers()] == [c.is_nested for c in carriers]
+        assert [c.is_nested for c in SegmentFile(MappedBytes(tmp_path / name), "rec").carriers()] == [c.is_nested for c in carriers]
     assert b"nested" not in (tmp_path / "plain").read_bytes()

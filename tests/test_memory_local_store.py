@@ -28,7 +28,8 @@ from footage import (  # noqa: E402
 )
 from memory.local_store import LocalStore  # noqa: E402
 from memory.schema import MIGRATIONS  # noqa: E402
-from memory.segment_file import SegmentFile, pack  # noqa: E402
+from memory.segment_file import MappedBytes, SegmentFile  # noqa: E402
+from memory.segment_format import pack  # noqa: E402
 
 HERE = Path(__file__).parent
 
@@ -88,7 +89,7 @@ def memories(draw: st.DrawFn) -> SegmentMemory:
 def test_any_segment_comes_back_bit_for_bit(memory: SegmentMemory, tmp_path: Path) -> None:
     path = tmp_path / "one.safetensors"
     path.write_bytes(pack(memory))
-    file = SegmentFile(path, "door")
+    file = SegmentFile(MappedBytes(path), "door")
     assert file.thumbnails() == memory.thumbnails
     for a, b in zip(file.carriers(), memory.carriers, strict=True):
         assert (a.spans, a.anchor_s, a.weight_s) == (b.spans, b.anchor_s, b.weight_s)
@@ -106,8 +107,10 @@ def test_a_flipped_bit_is_an_error_and_never_another_answer(tmp_path: Path) -> N
 
 
 def read_all(path: Path) -> None:
-    file = SegmentFile(path, "door")
+    file = SegmentFile(MappedBytes(path), "door")
     file.keys()
+    file.rows()
+    file.codes()
     file.thumbnails()
     file.carriers()
 
@@ -245,10 +248,12 @@ def deadly(owner, name, countdown):
 
 def die(directory, verb, step):
     store, countdown = LocalStore(directory), [step]
-    for owner, name in ((os, "fsync"), (Path, "replace"), (Catalogue, "keep"), (SegmentFolder, "remove")):
+    for owner, name in ((os, "fsync"), (Path, "replace"), (Catalogue, "keep"), (Catalogue, "replace"), (SegmentFolder, "remove")):
         deadly(owner, name, countdown)
     if verb == "commit":
         put(store, segment_of(index=1))
+    elif verb == "replace":
+        store.replace("door", [segment_of(index=0, seed=1)], gone=(0,), generation=GENERATION, encoder_id=ENCODER)
     else:
         store.rewrite(segment_of(index=0, seed=1), generation=GENERATION, encoder_id=ENCODER)
 
@@ -262,6 +267,7 @@ for case in sys.argv[2:]:
 CRASHES = {"commit 1": 0, "commit 2": 0, "commit 3": 0, "commit 4": 0, "rewrite 3": 0, "rewrite 4": 0, "rewrite 5": 1}
 """The step before which it dies: 1 data to the disk, 2 rename, 3 folder to the disk, 4 catalogue, 5 old file removed;
 and the seed of the segment that is there afterwards: 0 the old one, 1 the new one."""
+CRASHES |= {"replace 4": 0, "replace 5": 1}
 
 
 @pytest.fixture(scope="module")

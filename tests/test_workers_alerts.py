@@ -13,18 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from live_events import lost, plain, seen, waiting
 from rtsp_server import Served
 from typer.testing import CliRunner
 
-from footage.carriers import SegmentMemory
+from footage.carriers import MemoryView, SegmentMemory
 from footage.errors import AnswererUnavailable, ConfigError
+from footage.frames import Clip
+from footage.protocols import Encoder
 from footage.questions import Moment
 from footage.recordings import Recording, Segment, TextRow
 from footage.timespan import TimeSpan
 from memory.local_store import LocalStore
 from nano.phrases import a
+from nano.scene import Event as NanoEvent
+from nano.scene import Shot, Thing, make_noise
 from nano.world import WorldConfig, needle_kinds
 from workers.alerts.alert import Alert
 from workers.alerts.config import AlertsConfig
@@ -32,6 +37,7 @@ from workers.alerts.evidence import sweep
 from workers.alerts.gate import Past
 from workers.alerts.ledger import Ledger
 from workers.alerts.part import Part
+from workers.alerts.second_look import belongs_together, holds, names_in, without_a_word
 from workers.alerts.service import Alerts
 from workers.alerts.standing import Standing
 from workers.alerts.tracker import Tracker
@@ -225,6 +231,73 @@ def test_a_model_that_said_no_is_not_asked_again_until_more_is_seen(replayed: Li
     for part in [*before, *[replace(blue, is_closed=False)] * 5, blue]:
         tracker.take(part)
     assert asked == [False, True]
+
+
+# A second look
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("Is there a purple heart?", [["purple", "heart"]]),
+        ("Is there a black cross?", [["black", "cross"]]),
+        ("Is a red car at the gate?", [["red", "car"]]),
+        ("Is a man with a yellow hat near the blue door?", [["yellow", "hat"], ["blue", "door"]]),
+        ("Are there two dogs?", []),
+        ("Is there smoke?", []),
+    ],
+)
+def test_names_are_what_is_said_of_a_thing_and_the_thing(question: str, names: list[list[str]]) -> None:
+    assert names_in(question) == names
+
+
+def test_a_name_is_compared_with_itself_without_one_word_each() -> None:
+    assert without_a_word(["big", "red", "car"]) == ["big red car", "red car", "big car", "big red thing"]
+
+
+def test_a_name_of_which_one_word_is_not_there_does_not_hold_together(world_encoder: Encoder) -> None:
+    """A pink moon and a green diamond: something green makes no green star, something pink no pink star."""
+    things = (drawn("pink", "moon", 30.0), drawn("green", "diamond", 98.0))
+    rng = np.random.default_rng(5)
+    frame = Shot.sample(rng, make_noise(rng)).frame(0.0, NanoEvent(4.0, things), 1.0)
+    zero = np.zeros(1)
+    embeds = world_encoder.encode(Clip("film", frame[None], zero, zero + 1, zero)).embeds
+    names = ("pink moon", "green diamond", "green star", "pink star")
+    assert [belongs_together(f"Is there a {name}?", embeds, world_encoder) for name in names] == [True, True, False, False]
+
+
+def drawn(colour: str, shape: str, x: float) -> Thing:
+    return Thing(colour, shape, "medium", "plain", "still", 0.0, 4.0, x, 64.0)
+
+
+@pytest.fixture(scope="module")
+def world_encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    return open_nano(tmp_path_factory.mktemp("world")).tools.encoder
+
+
+@pytest.mark.parametrize(("shown", "stands"), [({0, 3, 5, 8}, True), ({0, 5}, True), ({3}, False), (set[int](), False)])
+def test_half_of_the_frames_of_a_moment_must_show_it(world_encoder: Encoder, shown: set[int], stands: bool) -> None:
+    """Nine frames, of which four are asked about."""
+    asked: list[float] = []
+
+    def is_there(question: str, span: TimeSpan) -> bool:
+        asked.append(span.start_s)
+        return span.start_s - 10 in shown
+
+    moment = Moment("cam", TimeSpan(10.0, 19.0), 0.5, "image")
+    assert holds("Is there smoke?", moment, frames_at(10, 19), world_encoder, is_there) is stands
+    assert asked == [10.0, 13.0, 15.0, 18.0]
+    assert holds("Is there smoke?", replace(moment, kind="ocr", text="smoke"), frames_at(10, 19), world_encoder, is_there)
+    assert len(asked) == 4  # what is read is not asked about again
+
+
+def frames_at(begin_s: int, end_s: int) -> MemoryView:
+    starts = np.arange(begin_s, end_s, dtype=np.float64)
+    count, span = len(starts), TimeSpan(float(begin_s), float(end_s))
+    return MemoryView(
+        "g", "e", 0, ("cam",), {"cam": span}, {}, np.zeros(count, np.int32), starts, starts + 1, starts, np.ones(count),
+        np.zeros((count, 192), np.float32), lambda rows: [],
+    )  # fmt: skip
 
 
 # A watch

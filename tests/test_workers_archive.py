@@ -36,7 +36,7 @@ def watched(place: Path, film: Path, **settings: Any) -> Library:
     file = FileSource.open(film, SamplingConfig(), max_side_px=tools.settings.index.side_px)
     source = replace(file, recording=replace(file.recording, recording_id="door"))
     with LocalStore(place) as store:
-        known_encoders.keep(place, tools.encoder.id, known_encoders.Names.of(tools.settings.index))
+        known_encoders.keep(store, tools.encoder.id, known_encoders.Names.of(tools.settings.index))
         store.add(source.recording, "door", location=ADDRESS)
         for segment in source.segments():
             store.commit(remember(source, segment, tools, []), generation=tools.generation, encoder_id=tools.encoder.id)

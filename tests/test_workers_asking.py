@@ -8,6 +8,7 @@ from footage import ConfigError
 from qa.answerers.focusing import Focusing
 from qa.answerers.vlm import VlmAnswerer
 from qa.ask import Scope
+from qa.parse import parse
 from workers import engine
 from workers.config import Settings, load_settings
 from workers.engine import Library, open_library
@@ -55,9 +56,11 @@ def test_the_focus_that_is_named_is_the_models(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("last", ["green", "pink", "purple", "white"])
 def test_among_many_recordings_each_part_finds_its_own(place: str, last: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "VIEWED_RECORDINGS", 3)
+    monkeypatch.setattr(engine, "RECORDINGS", 3)
     with asking(place) as library:
         others = ", ".join(colour for colour in COLOURS if colour != last)
-        scope = library._narrowed(f"Is it {others}, and then {last}?", Scope())
-        assert len(scope.recording_ids or ()) == 3
-        assert library.resolve(f"synthetic:{last}=3") in (scope.recording_ids or ())
+        question = f"Is it {others}, and then {last}?"
+        meant = parse(question)
+        narrowed = library._narrowing(Scope()).narrowed(lambda: library.encoder.embed_text((question, *meant.parts)), question)
+        assert len(narrowed.scope.recording_ids or ()) == 3
+        assert library.resolve(f"synthetic:{last}=3") in (narrowed.scope.recording_ids or ())

@@ -40,7 +40,9 @@ from workers.two_towers import TwoTowers
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 SIDE, SECONDS = 96, 6
-INDEX: dict[str, Any] = {"ocr": "off", "gate": "all", "dtype": "float32", "device": "cpu", "merger": "keep", "tokens_per_carrier": 64}
+INDEX: dict[str, Any] = {
+    "ocr": "off", "gate": "all", "dtype": "float32", "device": "cpu", "merger": "keep", "tokens_per_carrier": 64, "tokens": "float16"
+}  # fmt: skip
 QUESTION = "When is it red?"
 PUBLISHED = {
     "SmolVLM2-2.2B": "smolvlm", "LLaVA-OneVision-7B": "llava_onevision", "Qwen2.5-VL-7B": "qwen2_5_vl", "Qwen3-VL-4B": "qwen3_vl_4b",
@@ -372,12 +374,13 @@ def test_nano_finds_for_another_and_does_not_read_for_it(folders: dict[str, Path
 
 def test_encoders_that_a_library_remembers_are_read_as_they_were_written(tmp_path: Path) -> None:
     (tmp_path / "encoders.json").write_text('{"color@1": "color", "siglip-a-224@1-0": "owner/a"}')
-    known_encoders.keep(tmp_path, "color@1+b@1-1", Names("color", "owner/b"))
-    every = known_encoders.known(tmp_path)
+    store = LocalStore(tmp_path)
+    known_encoders.keep(store, "color@1+b@1-1", Names("color", "owner/b"))
+    every = known_encoders.known(store)
     assert every == {"color@1": Names("color"), "siglip-a-224@1-0": Names("owner/a"), "color@1+b@1-1": Names("color", "owner/b")}
     assert [str(names) for names in every.values()] == ["color", "owner/a", "color --carriers owner/b"]
     chosen = [
-        known_encoders.chosen(tmp_path, written, opened(tmp_path, model=model).settings)
+        known_encoders.chosen(store, written, opened(tmp_path, model=model).settings)
         for written, model in ((every, "auto"), (every, "owner/b"), (["siglip-a-224@1-0"], "owner/b"), (["unknown@1"], "auto"))
     ]
     assert [found and found[0] for found in chosen] == [None, "color@1+b@1-1", "siglip-a-224@1-0", None]

@@ -29,6 +29,7 @@ from workers.cli_flags import (
     print_table,
     warn_of_coverage,
 )
+from workers.cli_library import library as library_verbs
 from workers.cli_live import watch
 from workers.cli_measure import bench, evaluate
 
@@ -43,6 +44,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(bench, name="bench")
 app.add_typer(evaluate, name="eval")
+app.add_typer(library_verbs, name="library")
 app.command()(watch)
 app.command()(alerts)
 
@@ -250,6 +252,7 @@ def recordings(library: LibraryFlag = None, as_json: JsonFlag = False) -> None:
     """List what is remembered."""
     from footage.addresses import printable
     from footage.timespan import clock
+    from workers.retention import faded
 
     lib = library_of(library)
     rows: list[dict[str, Any]] = []
@@ -260,6 +263,8 @@ def recordings(library: LibraryFlag = None, as_json: JsonFlag = False) -> None:
             "width_px": recording.width_px, "height_px": recording.height_px, "codec": recording.codec, "frames": recording.frames,
             "bytes": known.size_bytes, "generations": list(known.generations), "facts": recording.facts,
         })  # fmt: skip
+        if "live" in recording.facts:
+            rows[-1]["less_detail_before_s"] = faded(lib.store, recording.recording_id, *known.generations)
     if as_json:
         for row in rows:
             print_json(row)
@@ -268,6 +273,10 @@ def recordings(library: LibraryFlag = None, as_json: JsonFlag = False) -> None:
         (", ".join(map(printable, row["names"])), clock(row["duration_s"]), f"{row['width_px']}x{row['height_px']}", row["codec"],
          f"{row['bytes'] / 1e6:.2f} MB", row["recording"]) for row in rows
     ])  # fmt: skip
+    for row in rows:
+        if (until_s := row.get("less_detail_before_s")) is not None:
+            when = lib.wall_clock(row["recording"], until_s) or clock(until_s)
+            print(f"{printable(row['names'][0])} is kept in less detail before {when}")
 
 
 @app.command()

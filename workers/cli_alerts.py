@@ -59,7 +59,7 @@ def _cut(lib: "Library", id: str, *, as_json: bool) -> None:
 
     known = kept_alerts(lib.directory, id=id)
     if not known:
-        raise ConfigError(f"there is no alert {id!r} in {lib.directory}", hint="`footage alerts` lists them with their ids")
+        raise ConfigError(f"there is no alert {id!r} in {lib.location}", hint="`footage alerts` lists them with their ids")
     path = cut_clip(lib, known[0])
     print_json({"id": id, "clip": str(path)}) if as_json else print(path)
 

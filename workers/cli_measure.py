@@ -1,5 +1,6 @@
 """`footage bench` and `footage eval`: measuring, as ratios against a named baseline and against known truth."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,41 @@ def bench_select(
     from workers.bench_select import SelectRun, run_select
 
     run_select(SelectRun(4 if quick else seeds)).show(out, print_json if as_json else None)
+
+
+@bench.command("search")
+def bench_search(
+    folder: WorkFlag = Path("eval"),
+    hours: Annotated[list[float] | None, typer.Option(help="Lengths; may be repeated [default: 1, 10, 100]", show_default=False)] = None,
+    width: Annotated[int, typer.Option(min=64, help="Numbers of a key")] = 768,
+    each: Annotated[float, typer.Option(min=0, help="Hours of one recording; 0: one holds all")] = 0.0,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between keys")] = 1.0,
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Libraries made up without video, searched and asked: milliseconds, memory a key, recall against exact search."""
+    from workers.bench_search import HOURS, SearchRun, run_search
+    from workers.made_up import MadeUp
+
+    made = MadeUp(width=width, recording_h=each, every_s=every)
+    run = SearchRun(folder, made, (1.0,), 10) if quick else SearchRun(folder, made, tuple(hours or HOURS))
+    run_search(run, None if as_json else lambda text: print(text, file=sys.stderr)).show(out, print_json if as_json else None)
+
+
+@bench.command("size")
+def bench_size(
+    files: Annotated[list[Path] | None, typer.Argument(help="Videos; by default two worlds of nano", metavar="[FILE]...")] = None,
+    folder: WorkFlag = Path("eval"),
+    out: ResultsFlag = None,
+    quick: QuickFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Bytes an hour of what is kept, by level and encoding, against all tokens of all sampled frames."""
+    from workers.bench_stored import StoredRun, run_stored
+
+    run = StoredRun(tuple(files or ()), folder, 1, 300.0) if quick else StoredRun(tuple(files or ()), folder)
+    run_stored(run).show(out, print_json if as_json else None)
 
 
 @bench.command("merge")
@@ -233,6 +269,14 @@ def eval_needle(
 
     lengths = (0.1,) if quick else tuple(hours or HOURS)
     run_needle(NeedleRun(folder, lengths)).show(out, print_json if as_json else None)
+
+
+@evaluate.command("retention")
+def eval_retention(out: ResultsFlag = None, quick: QuickFlag = False, as_json: JsonFlag = False) -> None:
+    """A day, a month and a year of a camera made up without video: tokens against time, and recall by age of what was seen once."""
+    from workers.eval_retention import LENGTHS, QUICK, run_retention
+
+    run_retention(QUICK if quick else LENGTHS).show(out, print_json if as_json else None)
 
 
 @evaluate.command("alerts")

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from footage.addresses import without_credentials
+from footage.addresses import HIDDEN, without_credentials
 from footage.errors import ConfigError
 from frame_select.gate import GateConfig
 from frame_select.registry import SELECTORS
@@ -25,6 +25,9 @@ from ingest.live.config import LiveConfig
 from ingest.net.config import NetConfig
 from ingest.ocr import OcrConfig
 from memory.mergers import MERGERS
+from memory.redis.config import RedisConfig
+from memory.retention import RetentionConfig
+from memory.stores import folder_of
 from qa.answerers.chat_server import DEFAULT_LIMITS, PREFIX, Endpoint
 from qa.answerers.dropping import PRESETS
 from qa.answerers.focusing import METHODS
@@ -75,6 +78,9 @@ class IndexConfig(_Section):
     merger: Annotated[str, _one_of(MERGERS)] = "details"
     """How tokens are merged, see docs/compression.md."""
     tokens_per_carrier: Annotated[int, Field(ge=1)] = 24
+    tokens: Literal["int8", "float16"] = "int8"
+    """Numbers of what is kept: tokens in eight bits with a scale each and keys in sixteen ("int8"), or in 16 and 32 bits. Segments of
+    both are read alike, so it may change at any time; see docs/compression.md."""
     gate: Literal["change", "all"] = "change"
     ocr: Literal["auto", "on", "off"] = "auto"
     """Read text on the screen; auto: when the `ocr` extra is installed."""
@@ -139,6 +145,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FOOTAGE_", env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=FILE)
 
     library: str = "./.footage"
+    """A directory, or redis://HOST:PORT/DB?name=NAME, see docs/redis.md."""
     offline: bool = False
     """Never fetch anything from a model hub."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
@@ -152,6 +159,8 @@ class Settings(BaseSettings):
     net: NetConfig = field(default_factory=NetConfig)
     ask: AskConfig = AskConfig()
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
+    redis: RedisConfig = field(default_factory=RedisConfig)
 
     @classmethod
     def settings_customise_sources(
@@ -173,7 +182,9 @@ class Resolved:
     def rows(self) -> list[tuple[str, Any, str]]:
         """(dotted name, value, origin), in the order of the classes."""
         values = dict(_flat(self.settings.model_dump()))
-        values["alerts.webhook"] = without_credentials(values["alerts.webhook"])
+        for name in ("alerts.webhook", "library"):
+            values[name] = without_credentials(values[name])
+        values["redis.password"] = HIDDEN if values["redis.password"] else ""
         return [(name, value, self.origins.get(name, "default")) for name, value in values.items()]
 
 
@@ -251,4 +262,5 @@ def _readable(error: ValidationError) -> ConfigError:
 
 
 def find_library(settings: Settings) -> Path:
-    return Path(settings.library).expanduser()
+    """The folder of its files on this machine, see memory.stores.folder_of."""
+    return folder_of(settings.library, settings.redis)

@@ -15,6 +15,7 @@ PARTS = (  # (distribution, needed, what for, what to do)
     ("faiss-cpu", False, "vector search (numpy serves without it)", 'pip install "footage[cpu]", or footage[gpu]'),
     ("rapidocr", False, "text on the screen", 'pip install "footage[ocr]"'),
     ("decord", False, "a second decoder", 'pip install "footage[decord]"'),
+    ("redis", False, "libraries on a Redis server", 'pip install "footage[redis]"'),
 )
 
 
@@ -68,7 +69,7 @@ def _library(library: Library) -> list[Check]:
         return [Check("library", False, str(error), hint=error.hint)]
     damaged = store.verify()
     hours = sum(r.duration_s for r in store.recordings()) / 3600
-    checks = [Check("library", not damaged, f"{library.directory}: {len(store.recordings())} recordings, {hours:.2f} hours, "
+    checks = [Check("library", not damaged, f"{library.location}: {len(store.recordings())} recordings, {hours:.2f} hours, "
                     + (f"{len(damaged)} damaged segments" if damaged else "every segment is sound"), bool(damaged),
                     "index the same footage again: only what is damaged is made anew")]  # fmt: skip
     away = [store.names(r.recording_id)[0] for r in store.recordings() if not any(map(_is_there, store.locations(r.recording_id)))]

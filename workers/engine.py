@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from unicodedata import normalize
@@ -16,17 +15,16 @@ from unicodedata import normalize
 import numpy as np
 
 from footage.addresses import is_live, scheme_of, without_credentials
-from footage.arrays import Embeds
 from footage.errors import ConfigError, NothingRecorded
 from footage.frames import Clip
 from footage.protocols import Answerer, Encoder, Fetcher
 from footage.questions import Answer, Budget, Moment, Question, Turn
-from footage.recordings import Recording, TextRow
-from footage.timespan import TimeSpan, parse_clock
+from footage.recordings import Recording
+from footage.timespan import TimeSpan, clock, parse_clock
 from frame_select.registry import selector
 from memory.catalogue import Known
-from memory.index import RecallIndex
-from memory.local_store import LocalStore
+from memory.recall.index import RecallIndex
+from memory.stores import LibraryStore, open_store, shown
 from nano import TOWER
 from qa.answerers.moments import MomentsAnswerer
 from qa.answerers.template import TemplateAnswerer
@@ -50,10 +48,12 @@ from workers.live.coverage import began_unix_s, coverage
 from workers.live.status import StreamStatus
 from workers.live.targets import targets_of
 from workers.models import NANO, checkpoint_of, is_served, is_world, load_answerer, served_answerer
+from workers.narrowing import RECORDINGS, Narrowing
 from workers.overviews import Overviews
 from workers.pictures import Pictures
 from workers.reading import Reading
 from workers.remember import Tools, open_source
+from workers.retention import age, faded_warnings
 from workers.summary import summary
 from workers.timeline import MIN_S, timeline
 from workers.two_towers import TwoTowers, finder_of, refuse_strangers
@@ -67,7 +67,6 @@ ANSWERS = "answers.jsonl"
 LOOKS_ALIKE = 0.6  # cosine of two pictures below which they do not look alike
 NO_MODEL = "no model was asked what it is about; `footage summary` sums up what is read, said and seen"
 LAST_FRAMES = 8  # of what is asked about now, in full
-VIEWED_RECORDINGS = 32  # a question over a large library looks closely at this many recordings, chosen by the vector index
 
 
 def open_library(library: str = "", **settings: Any) -> "Library":
@@ -79,20 +78,24 @@ def open_library(library: str = "", **settings: Any) -> "Library":
 
 
 class Library:
-    """Recordings that are remembered in one directory.
+    """Recordings that are remembered in one directory, or in one place on a Redis server.
 
     Reading opens the library read-only; only indexing takes the writer's place, for as long as it runs.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.location = shown(settings.library)
+        """For messages: without credentials."""
         self.directory = find_library(settings)
+        """On this machine: all of a library, or what belongs to one on a server and lies beside it."""
         self._tools: Tools | None = None
         self._encoder: Encoder | None = None
-        self._reader: LocalStore | None = None
+        self._reader: LibraryStore | None = None
         self._answers: Answerer | None = None
         self._note = ""
         self._overviews = Overviews()
+        self._indexes: dict[str, RecallIndex] = {}
         self._began: tuple[int, dict[str, float | None]] = -1, {}
 
     def __enter__(self) -> Self:
@@ -104,7 +107,7 @@ class Library:
     def close(self) -> None:
         if self._reader is not None:
             self._reader.close()
-            self._reader = None
+            self._reader, self._indexes = None, {}
 
     @property
     def tools(self) -> Tools:
@@ -114,11 +117,15 @@ class Library:
         return self._tools
 
     @property
-    def store(self) -> LocalStore:
+    def store(self) -> LibraryStore:
         """For reading. Raises NothingRecorded when there is no library yet."""
         if self._reader is None:
-            self._reader = LocalStore(self.directory, read_only=True)
+            self._reader = self.opened(read_only=True)
         return self._reader
+
+    def opened(self, *, read_only: bool = False) -> LibraryStore:
+        """Its store, opened anew: the caller closes it. Raises as memory.stores.open_store does."""
+        return open_store(self.settings.library, read_only=read_only, config=self.settings.redis)
 
     def index(self, *targets: str | Path, jobs: int | None = None, listener: Listener | None = None) -> list[Done]:
         """Index files, folders, globs; what is there already is not made again. Raises the first error, after the rest is done.
@@ -134,10 +141,11 @@ class Library:
     def indexing(self, targets: Sequence[str], *, jobs: int | None = None, listener: Listener | None = None) -> Iterator[Done | Refused]:
         """The same, one result at a time as it is ready; an error is a result."""
         self.close()
-        with LocalStore(self.directory) as store:
-            known_encoders.keep(self.directory, self.tools.encoder.id, known_encoders.Names.of(self.settings.index))
+        with self.opened() as store:
+            known_encoders.keep(store, self.tools.encoder.id, known_encoders.Names.of(self.settings.index))
             count = None if jobs is None else processes(jobs)
             yield from index(targets, store, self.settings, tools=self.tools, jobs=count, listener=listener)
+            age(store, self.settings.retention)
             RecallIndex.open(store, self.tools.generation, directory=store.index_directory)
 
     def recordings(self) -> list[tuple[Recording, tuple[str, ...]]]:
@@ -169,7 +177,7 @@ class Library:
             )
         known = ", ".join(k.names[0] for k in every[:8])
         raise ConfigError(
-            f"there is no recording {name!r} in {self.directory}",
+            f"there is no recording {name!r} in {self.location}",
             hint=f"known: {known}{' ...' if len(every) > 8 else ''}",
         )
 
@@ -205,18 +213,23 @@ class Library:
         route = route_of(question) if s.route == "auto" else s.route
         chooses = "uniform" if route == OVERALL else s.selector
         covering = {} if s.coverage is None or route == OVERALL else {"coverage": s.coverage}
-        scope = self.scope(recording, start, end)
-        if scope.recording_ids is None:
-            scope = self._narrowed(question, scope)
+        meant = parse(question)
+        narrowed = self._narrowing(self.scope(recording, start, end)).narrowed(
+            lambda: self.encoder.embed_text(meant.sought or (question, *meant.parts)), question, meant.at_s
+        )
+        scope = narrowed.scope
         answer = ask(
-            asked, memory=self.memory, encoder=self.encoder, answerer=answerer or self.answerer, budget=self._budget(route, answerer),
+            asked, memory=narrowed.reading, encoder=self.encoder, answerer=answerer or self.answerer, budget=self._budget(route, answerer),
             selector=selector(chooses, tokens_per_carrier=self.settings.index.tokens_per_carrier, **covering),
             fetcher=self.fetcher() if s.ground else None, scope=scope, moments=s.moments, rerank=s.rerank, names=self._naming(scope),
             overview=self._overview(answerer or self.answerer), watch=watch,
             heard=heard, route=route, check=s.check, finder=finder_of(self.encoder),
         )  # fmt: skip
         hint = (NO_MODEL,) if route == OVERALL and answer.model in ("none", "template") else ()
-        warnings = (*answer.warnings, *self._warnings(scope), *self.coverage(scope.recording_ids), *hint)
+        warnings = (
+            *answer.warnings, *narrowed.warnings(meant, route), *self._warnings(scope), *self._faded(answer, scope),
+            *self.coverage(scope.recording_ids), *hint,
+        )  # fmt: skip
         answer = with_choice(replace(answer, warnings=warnings), asked.choices)
         if keep:
             self._keep(question, answer)
@@ -236,10 +249,10 @@ class Library:
         limit: int = 10,
     ) -> list[Moment]:
         """Moments whose pictures or text match, best first."""
-        scope = self.scope(recording, start, end)
-        if scope.recording_ids is None:
-            scope = self._narrowed(_question(text).text, scope, most=max(limit, VIEWED_RECORDINGS))
-        return search(_question(text).text, memory=self.memory, encoder=self.encoder, scope=scope, limit=limit)
+        text = _question(text).text
+        meant, narrowing = parse(text), self._narrowing(self.scope(recording, start, end), limit)
+        narrowed = narrowing.narrowed(lambda: self.encoder.embed_text(meant.sought or (text, *meant.parts)), text, meant.at_s)
+        return search(text, memory=narrowed.reading, encoder=self.encoder, scope=narrowed.scope, limit=limit)
 
     def search_image(
         self, image: str | Path, *, recording: str = "", start: float | str | None = None, end: float | str | None = None, limit: int = 10
@@ -253,10 +266,8 @@ class Library:
             raise ConfigError(f"{str(image)!r} is no picture that can be read ({error})", hint="give a .jpg or .png") from error
         zero = np.zeros(1)
         [embed] = finder_of(self.encoder).encode(Clip("query", pixels[None], zero, zero + 1, zero)).embeds
-        scope = self.scope(recording, start, end)
-        if scope.recording_ids is None:
-            scope = self._near([embed], [], scope, max(limit, VIEWED_RECORDINGS))
-        return search_image(embed, memory=self.memory, floor=LOOKS_ALIKE, scope=scope, limit=limit)
+        narrowed = self._narrowing(self.scope(recording, start, end), limit).narrowed(lambda: [embed])
+        return search_image(embed, memory=narrowed.reading, floor=LOOKS_ALIKE, scope=narrowed.scope, limit=limit)
 
     def timeline(
         self,
@@ -303,8 +314,8 @@ class Library:
         from workers.live.watch import Watch
 
         targets = targets_of(addresses)
-        with LocalStore(self.directory) as store:
-            known_encoders.keep(self.directory, self.tools.encoder.id, known_encoders.Names.of(self.settings.index))
+        with self.opened() as store:
+            known_encoders.keep(store, self.tools.encoder.id, known_encoders.Names.of(self.settings.index))
             with Alerts(self, alert, sinks=[told] if told else []) if alert else nullcontext() as alerts:
                 watch = Watch(targets, store, self.tools, listener=listener, grown=alerts.offer if alerts else None)
                 fared = watch.run(for_s, stop)
@@ -359,7 +370,7 @@ class Library:
     def encoder(self) -> Encoder:
         """The one that settings name; where they name none, the one that wrote this library."""
         if self._encoder is None:
-            found = known_encoders.chosen(self.directory, self.store.encoder_ids(), self.settings)
+            found = known_encoders.chosen(self.store, self.store.encoder_ids(), self.settings)
             is_other = found is not None and found[1] != known_encoders.Names.of(self.settings.index)
             self._encoder = self.tools.like(found[1], found[0]) if found and is_other else self.tools.encoder
         return self._encoder
@@ -377,7 +388,7 @@ class Library:
     @property
     def memory(self) -> Reading:
         """The library as today's encoder can read it."""
-        return Reading(self.store, self.encoder.id, self.tools.generation, known_encoders.known(self.directory))
+        return Reading(self.store, self.encoder.id, self.tools.generation, known_encoders.known(self.store))
 
     def fetcher(self) -> Fetcher:
         """Pixels of anything whose file is still where it was."""
@@ -431,6 +442,17 @@ class Library:
         names = ", ".join(map(self.name_of, strange[:3])) + (" ..." if len(strange) > 3 else "")
         return (f"{warning} (asked about {names})",) if strange else ()
 
+    def _faded(self, answer: Answer, scope: Scope) -> tuple[str, ...]:
+        """What is cited may be of a time of which little is kept; in a stream, what was not found may have been there."""
+        asked: dict[str, float] = {}
+        for moment in answer.citations:
+            asked[moment.recording_id] = min(moment.span.start_s, asked.get(moment.recording_id, NO_END_S))
+        if not answer.found:
+            begin_s = scope.span.start_s if scope.span else 0.0
+            streams = (r.recording_id for r in self.store.recordings() if "live" in r.facts)
+            asked |= {name: begin_s for name in streams if name in (scope.recording_ids or (name,))}
+        return faded_warnings(self.store, asked, self.memory.generation, lambda name, at_s: self.wall_clock(name, at_s) or clock(at_s))
+
     def indexed(self, source: str, jobs: int | None, listener: Listener | None) -> str:
         """The recording of a source, indexed now when not all of it can be read yet."""
         if Path(source).is_dir():
@@ -455,25 +477,21 @@ class Library:
             return False
         return any(places & set(self.store.locations(r.recording_id)) and self.memory.is_whole(r) for r in every)
 
-    def _narrowed(self, question: str, scope: Scope, most: int = 0) -> Scope:
-        """Over many recordings: those that the vector index and the text rows point at, for the question and for each of its parts."""
-        most = most or VIEWED_RECORDINGS
-        if len(self.store.recordings()) <= most:
-            return scope
-        asked = parse(question)
-        embeds = self.encoder.embed_text(asked.sought or (question, *asked.parts))
-        return self._near(embeds, self.store.texts(match=question, limit=512), scope, most)
+    def _narrowing(self, scope: Scope, limit: int = 0) -> Narrowing:
+        """What is read for a question: all of a small scope, of a large one where the vector index and the text rows point."""
+        return Narrowing(self.memory, scope, self._index, most=max(limit, RECORDINGS))
 
-    def _near(self, embeds: Sequence[Embeds] | Embeds, rows: Sequence[TextRow], scope: Scope, most: int) -> Scope:
-        """The recordings of some text rows, then those nearest to any of the embeds, then others."""
-        ids = [r.recording_id for r in self.store.recordings()]
-        if len(ids) <= most:
-            return scope
-        recall = RecallIndex.open(self.store, self.tools.generation)
-        ranks = zip_longest(*(recall.search(embed, 512) for embed in embeds))
-        found = [hit for hits in ranks for hit in hits if hit is not None]
-        near = dict.fromkeys([*(row.recording_id for row in rows), *(hit.recording_id for hit in found), *ids])
-        return Scope(tuple(list(near)[:most]), scope.span)
+    def whole(self, scope: Scope, what: str) -> Reading:
+        """All of a scope, for what reads every row of it: its name. Raises ConfigError where that is too much."""
+        return self._narrowing(scope).whole(what)
+
+    def _index(self, generation: str) -> RecallIndex:
+        """Of this library, as it is now; opened once."""
+        index = self._indexes.get(generation)
+        if index is None:
+            index = self._indexes[generation] = RecallIndex.open(self.store, generation)
+        index.refresh()
+        return index
 
     def _naming(self, scope: Scope) -> Any:
         """Names are told only where there is more than one recording to confuse."""

@@ -22,8 +22,9 @@ from workers.eval_stats import bootstrap
 
 Span = tuple[float, float]
 NEAR_S = 1.0  # sampling sees a second
-FLOOR, GATE, MODEL, LIVE = "floor of the encoder", "gate", "gate, then nano", "the same, open segments every 3 s"
-METHODS = (FLOOR, GATE, MODEL, LIVE)
+FLOOR, GATE, ONCE, ONCE_LIVE = "floor of the encoder", "gate", "gate, then nano", "the same, open segments every 3 s"
+MODEL, LIVE = "gate, nano, then a second look", "with a second look, open segments every 3 s"
+METHODS = (FLOOR, GATE, ONCE, MODEL, ONCE_LIVE, LIVE)
 REFRESH_S, OFTEN_S = 3.0, 300.0
 BINS = (0.0, 0.9, 0.95, 0.98, 1.0)
 
@@ -135,11 +136,12 @@ def run_alerts(run: AlertsRun) -> Report:
 
 def outcome_of(library: Library, filmed: Filmed, case: Case, method: str) -> Outcome:
     recorded, asked = Recorded.of(library, filmed.recording_id), [0]
-    confirm = _counted(confirming(library), asked) if method in (MODEL, LIVE) else None
+    by_model = method not in (FLOOR, GATE)
+    confirm = _counted(confirming(library, twice=method in (MODEL, LIVE)), asked) if by_model else None
     tracker = Tracker(Standing.of(case.text, library.encoder), library.settings.alerts, confirm=confirm)
     if method == FLOOR:
         tracker.usual = Scores(0)
-    fired = replayed(tracker, recorded.parts(refresh_s=REFRESH_S if method == LIVE else 0.0))
+    fired = replayed(tracker, recorded.parts(refresh_s=REFRESH_S if method in (ONCE_LIVE, LIVE) else 0.0))
     left, alerts, late = list(case.events), [], 0
     for each in fired:
         start_s, at_s = each.event.moment.span.start_s, each.event.part.span.end_s

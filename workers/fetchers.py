@@ -9,12 +9,12 @@ from footage.timespan import TimeSpan
 from ingest.file_source import FileFetcher
 from ingest.live.archive import ArchiveFetcher
 from ingest.synthetic import PREFIX, SyntheticSource
-from memory.local_store import LocalStore
+from memory.stores import LibraryStore
 from workers.config import Settings
 from workers.tables import table_at
 
 
-def archive_of(store: LocalStore, recording_id: str) -> ArchiveFetcher | None:
+def archive_of(store: LibraryStore, recording_id: str) -> ArchiveFetcher | None:
     """Of the recording of a stream."""
     is_stream = any(map(is_live, store.locations(recording_id)))
     return ArchiveFetcher(store.archive_folder(recording_id)) if is_stream else None
@@ -23,7 +23,7 @@ def archive_of(store: LocalStore, recording_id: str) -> ArchiveFetcher | None:
 class Fetchers:
     """Files, archives of streams and synthetic scripts behind one Fetcher."""
 
-    def __init__(self, store: LocalStore, settings: Settings) -> None:
+    def __init__(self, store: LibraryStore, settings: Settings) -> None:
         self._store, self._files = store, FileFetcher(store.locations, table_at=partial(table_at, settings=settings))
         self._archive = lru_cache(maxsize=None)(partial(archive_of, store))
 

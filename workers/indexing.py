@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from footage.addresses import without_credentials
 from footage.errors import ConfigError, DecodeError, FootageError
-from memory.local_store import LocalStore
+from memory.stores import LibraryStore
 from workers.config import Settings
 from workers.in_processes import InProcesses
 from workers.places import find
@@ -18,7 +18,7 @@ __all__ = ["Done", "Listener", "Refused", "Silent", "index", "processes"]
 
 def index(
     targets: Sequence[str],
-    store: LocalStore,
+    store: LibraryStore,
     settings: Settings,
     *,
     tools: Tools | None = None,

@@ -1,15 +1,14 @@
-"""encoders.json: by which names the encoders of a library were loaded, so that it can be asked without naming them again."""
+"""A note of the library: by which names the encoders of a library were loaded, so that it can be asked without naming them again."""
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Protocol, Self
 
 from workers.config import IndexConfig, Settings
 from workers.models import NAMED
 
-FILE = "encoders.json"
+NOTE = "encoders"
 DEFAULT_ENCODER = "color"
 
 
@@ -36,27 +35,34 @@ def settled(name: str) -> str:
     return str(folder.resolve()) if name and folder.is_dir() else name
 
 
-def known(library: Path) -> dict[str, Names]:
+class Notes(Protocol):
+    """What a store must offer."""
+
+    def note(self, name: str) -> dict[str, Any] | None: ...
+
+    def keep_note(self, name: str, note: Mapping[str, Any]) -> None: ...
+
+
+def known(store: Notes) -> dict[str, Names]:
     """Encoder id to names."""
-    path = library / FILE
-    kept = json.loads(path.read_text()) if path.exists() else {}
+    kept = store.note(NOTE) or {}
     return {id: Names(names) if isinstance(names, str) else Names(**names) for id, names in kept.items()}
 
 
-def keep(library: Path, encoder_id: str, names: Names) -> None:
-    """Another one of a library; written whole or not at all."""
-    every = known(library) | {encoder_id: names}
-    half = library / f".{FILE}"
-    half.write_text(json.dumps({id: asdict(n) if n.carriers else n.encoder for id, n in every.items()}, indent=1))
-    half.replace(library / FILE)
+def keep(store: Notes, encoder_id: str, names: Names) -> None:
+    """Another one of a library."""
+    before = known(store)
+    every = before | {encoder_id: names}
+    if every != before:
+        store.keep_note(NOTE, {id: asdict(n) if n.carriers else n.encoder for id, n in every.items()})
 
 
-def chosen(library: Path, written: Iterable[str], settings: Settings) -> tuple[str, Names] | None:
+def chosen(store: Notes, written: Iterable[str], settings: Settings) -> tuple[str, Names] | None:
     """(id, names) of what wrote a library, as far as settings leave it open; the model that is asked says whose carriers are meant.
 
     None where nothing that is remembered fits, or several do: then settings stand as they are.
     """
-    own, model, every = Names.of(settings.index), settled(settings.ask.model), known(library)
+    own, model, every = Names.of(settings.index), settled(settings.ask.model), known(store)
     fits = {id: every[id] for id in sorted(written) if id in every and own.carriers in ("", every[id].carriers)}
     fits = {id: names for id, names in fits.items() if own.encoder in (DEFAULT_ENCODER, names.encoder)}
     fits = {id: names for id, names in fits.items() if names.carriers == model} or fits

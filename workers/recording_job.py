@@ -12,8 +12,9 @@ from footage.addresses import name_of, without_credentials
 from footage.carriers import SegmentMemory
 from footage.errors import DecodeError, FootageError, SourceError, StoreError
 from footage.recordings import Gap, Recording, Segment, TextRow
+from footage.timespan import TimeSpan, subtract, union
 from ingest.synthetic import PREFIX
-from memory.local_store import LocalStore
+from memory.stores import LibraryStore
 from workers.channels import tell
 from workers.places import grew
 from workers.remember import Tools, subtitles_of
@@ -21,6 +22,7 @@ from workers.segment_worker import Opened
 
 log = logging.getLogger(__name__)
 
+KEPT_SLACK_S = 1e-3
 GIVEN_UP = "not decoded: "  # begins the reason of a gap that the next run tries again
 DAMAGED = "the file may be damaged; try to play it elsewhere"
 
@@ -82,7 +84,7 @@ class Silent:
 class Writer:
     """Where jobs write, with what, and who hears of it."""
 
-    store: LocalStore
+    store: LibraryStore
     tools: Tools
     listener: Listener
 
@@ -119,7 +121,8 @@ class Job:
         store.add(recording, name, location=str(Path(location).resolve()) if is_file else shown)
         have = _sound(recording.recording_id, writer)
         _add_subtitles(opened, have, writer)
-        pending = [s for s in opened.segments if s.index not in have]
+        kept = union(memory.segment.span for memory in have.values())  # several may have become one wider
+        pending = [s for s in opened.segments if subtract(s.span, kept, slack_s=KEPT_SLACK_S)]
         writer.listener.found(name, recording, sum(s.span.duration_s for s in pending))
         return cls(location, name, opened, pending, len(opened.segments) - len(pending))
 
@@ -166,13 +169,13 @@ class Job:
         writer.listener.finished(self.name)
         return self._done(writer.store, writer.tools.generation)
 
-    def _forget_half(self, store: LocalStore) -> None:
+    def _forget_half(self, store: LibraryStore) -> None:
         """Half a file would stay as a recording of its own; one that was known before stays."""
         recording_id = self.opened.recording.recording_id
         if not self.kept and len(store.generations(recording_id)) <= 1 and len(store.locations(recording_id)) <= 1:
             store.forget(recording_id)
 
-    def _done(self, store: LocalStore, generation: str) -> Done:
+    def _done(self, store: LibraryStore, generation: str) -> Done:
         recording = self.opened.recording
         facts = store.segment_facts(recording.recording_id, generation)
         view = store.view([recording.recording_id], generation=generation)
@@ -208,8 +211,12 @@ def _sound(recording_id: str, writer: Writer) -> dict[int, SegmentMemory]:
 def _add_subtitles(opened: Opened, have: dict[int, SegmentMemory], writer: Writer) -> None:
     """Lines that came after the picture was indexed, such as a file laid beside it later, join the segments they belong to."""
     store, tools = writer.store, writer.tools
-    known = {(row.span, row.text) for memory in have.values() for row in memory.texts if row.kind == "subtitle"}
-    new = [row for row in opened.texts if (row.span, row.text) not in known] if have else []
+    known: dict[str, list[TimeSpan]] = {}
+    for memory in have.values():
+        for row in memory.texts:
+            if row.kind == "subtitle":
+                known.setdefault(row.text, []).append(row.span)  # equal lines that follow each other may have become one
+    new = [row for row in opened.texts if subtract(row.span, known.get(row.text, ()))] if have else []
     for index, memory in have.items():
         rows: Sequence[TextRow] = subtitles_of(memory.segment, new, opened.recording.duration_s)
         if rows:

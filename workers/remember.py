@@ -23,6 +23,7 @@ from ingest.file_source import FileSource
 from ingest.synthetic import PREFIX, SyntheticSource
 from memory.encoders.registry import load_encoder
 from memory.mergers import merger
+from memory.quantized import quantized
 from workers.channels import Readers, failures
 from workers.config import Settings
 from workers.known_encoders import Names
@@ -64,7 +65,8 @@ class Tools:
 
     @cached_property
     def generation(self) -> str:
-        """What wrote the memory: encoder, merger and a hash of every setting that shapes it."""
+        """What wrote the memory: encoder, merger and a hash of every setting that shapes it. Not of index.tokens: what it rounds can be
+        compared with what it does not."""
         s = self.settings
         shaping: dict[str, Any] = {
             "sampling": {k: v for k, v in asdict(s.sampling).items() if k not in ("threads", "decoder")},
@@ -179,12 +181,13 @@ class Draft:
         """What there is so far, as the memory of a segment that ends here; texts: rows that came with the source."""
         with self.timed("merge"):
             carriers = self.merged()
-        return SegmentMemory(
+        made = SegmentMemory(
             segment, tuple(carriers), tuple(self.thumbnails) if len(self.thumbnails) == len(carriers) else (),
             (*self.rows(), *texts), tuple(self.gaps), self.seen, self.kept,
             {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
             failures(*(self.reading.channels if self.reading else ()), self.hearing),
         )  # fmt: skip
+        return quantized(made) if self.tools.settings.index.tokens == "int8" else made
 
 
 def remember(

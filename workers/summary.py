@@ -36,8 +36,9 @@ def summary(library: "Library", recording: str, start: float | str | None, end: 
     """See Library.summary."""
     facts = recording_of(library, recording)
     scope = library.scope(facts.recording_id, start, end)
-    view = within(library.memory.view(scope.recording_ids), scope.span)
-    rows = [row for row in library.memory.texts(scope.recording_ids) if row.is_wording]
+    reading = library.whole(scope, "summary")
+    view = within(reading.view(scope.recording_ids), scope.span)
+    rows = [row for row in reading.texts(scope.recording_ids) if row.is_wording]
     rows = [row for row in rows if scope.span is None or row.span.overlap_s(scope.span) > 0]
     speaker = library.answerer if tells(library.answerer) else None
     kept = Kept.of(library, view, (start, end), speaker.id if speaker else "", rows)

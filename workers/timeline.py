@@ -20,6 +20,7 @@ from qa.answerers.vlm import VlmAnswerer
 from qa.ask import within
 from qa.timeline import PER_HOUR, SAME, SHOWN, Scene, Texts, colours_of, edges_of, exact, fewer, limit_of, readable, told_by, typical
 from workers.pictures import Pictures
+from workers.reading import Reading
 from workers.two_towers import finder_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def timeline(
         raise ConfigError(f"a scene must last longer than 0 s, not {min_s:g}", hint="--min-s 2 is the default")
     facts = recording_of(library, recording)
     scope = library.scope(facts.recording_id, start, end)
-    view = within(library.memory.view(scope.recording_ids), scope.span)
+    reading = library.whole(scope, "timeline")
+    view = within(reading.view(scope.recording_ids), scope.span)
     span = _both(facts.span, scope.span or facts.span)
     gaps = _gaps(view, facts, span)
     runs = _runs(view, gaps, min_s)
@@ -47,7 +49,7 @@ def timeline(
     runs, spans = fewer(runs, edges_of(runs, view, span, gaps), view, min_s=min_s, most=most)
     is_sharp = library.settings.ask.ground and len(spans) <= EXACT
     sharp = exact(spans, facts.recording_id, library.fetcher()) if is_sharp else [(each, False) for each in spans]
-    told = _told(library, view, runs, sharp, library.answerer if asks else None)
+    told = _told(library, reading, view, runs, sharp, library.answerer if asks else None)
     return sorted([*told, *(Scene(facts.recording_id, gap.span, gap.reason, "gap", None) for gap in gaps)], key=lambda scene: scene.span)
 
 
@@ -94,11 +96,12 @@ def _cutter(limit: float) -> OnlineCutter:
 
 
 def _told(
-    library: "Library", view: MemoryView, runs: Sequence[slice], spans: Sequence[tuple[TimeSpan, bool]], model: Answerer | None
-) -> list[Scene]:
+    library: "Library", reading: Reading, view: MemoryView, runs: Sequence[slice], spans: Sequence[tuple[TimeSpan, bool]],
+    model: Answerer | None,
+) -> list[Scene]:  # fmt: skip
     """Every scene with the best that is known to say of it."""
     [recording_id] = view.recording_ids
-    texts = Texts(library.memory.texts([recording_id]), [span for span, _ in spans])
+    texts = Texts(reading.texts([recording_id]), [span for span, _ in spans])
     by_colour, made = finder_of(library.encoder).id == "color@1", []
     for run, (span, is_exact) in zip(runs, spans, strict=True):
         row = typical(view, run)

@@ -17,6 +17,7 @@ from frame_select.curve import Chosen, Curve
 
 WINDOWS = (1, 3, 7, 15)
 SAMPLE = 256
+POOL = 4096  # rows of a long view that are compared with each one taken, as long as no other could be worth more
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,44 @@ class Peaks:
     def choose(self, curve: Curve, count: int) -> Iterator[Chosen]:
         above = outstanding(curve)
         worth = np.maximum(above, 0) / max(float(above.max()), self.clear)
-        usual = usual_likeness(curve.embeds)
-        at_s = np.cumsum(curve.weights_s) - curve.weights_s / 2
-        reach_s = float(curve.weights_s.sum()) / (2 * count)
-        alike, near = np.zeros(len(curve)), np.zeros(len(curve))
         kept = np.where(above >= self.clear, self.sure * worth, -np.inf)
+        most = np.maximum(worth, kept)  # what a row loses it never gets back
+        pool, taken = _Pool(self, curve, count, np.sort(np.argsort(-most, kind="stable")[:POOL])), list[int]()
+        others = np.delete(most, pool.rows).max(initial=-np.inf)
         for _ in range(count):
-            row = int(np.maximum(worth - self.looks * alike - self.time * near, kept).argmax())
+            left = pool.left(worth, kept)
+            if len(pool.rows) < len(curve) and left.max() <= others:  # one that was left aside may be worth more
+                pool = _Pool(self, curve, count, np.arange(len(curve)))
+                for row in taken:
+                    pool.take(row)
+                left = pool.left(worth, kept)
+            row = int(pool.rows[left.argmax()])
             yield Chosen(row, "match")
-            alike = np.maximum(alike, (curve.embeds @ curve.embeds[row] - usual) / max(1 - usual, 1e-6))
-            near = np.maximum(near, 1 - np.abs(at_s - at_s[row]) / reach_s)
+            pool.take(row)
+            taken.append(row)
             worth[row] = kept[row] = -np.inf
+
+
+class _Pool:
+    """Rows that may be taken next, of long views those worth most, and how like each is to what was taken, in looks and in time."""
+
+    def __init__(self, peaks: Peaks, curve: Curve, count: int, rows: AnyArray) -> None:
+        self.rows, self._peaks, self._curve = rows, peaks, curve
+        self._embeds = curve.embeds if len(rows) == len(curve) else curve.embeds[rows]
+        self._usual = usual_likeness(curve.embeds)
+        self._at_s = np.cumsum(curve.weights_s) - curve.weights_s / 2
+        self._reach_s = float(curve.weights_s.sum()) / (2 * count)
+        self._alike, self._near = np.zeros(len(rows)), np.zeros(len(rows))
+
+    def left(self, worth: AnyArray, kept: AnyArray) -> AnyArray:
+        """(rows,) what each is worth now."""
+        peaks = self._peaks
+        return np.maximum(worth[self.rows] - peaks.looks * self._alike - peaks.time * self._near, kept[self.rows])
+
+    def take(self, row: int) -> None:
+        usual, at_s = self._usual, self._at_s
+        self._alike = np.maximum(self._alike, (self._embeds @ self._curve.embeds[row] - usual) / max(1 - usual, 1e-6))
+        self._near = np.maximum(self._near, 1 - np.abs(at_s[self.rows] - at_s[row]) / self._reach_s)
 
 
 def outstanding(curve: Curve) -> AnyArray:

@@ -263,7 +263,7 @@ class VlmAnswerer:
         if not frames:
             return list(rows)
         with torch.inference_mode():
-            placed = [torch.from_numpy(frame).to(model.device, model.dtype) for frame in frames]
+            placed = [torch.tensor(frame).to(model.device, model.dtype) for frame in frames]  # a copy: a mapped frame cannot be written
             read = [self._family.ready(frame) for frame in placed]  # each by itself: the same to the last bit beside whatever else
             if self._focusing is not None:
                 fewer = self._focusing.of([frame.float().cpu().numpy() for frame in read], self._words(question))

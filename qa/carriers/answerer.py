@@ -73,5 +73,5 @@ class CarrierAnswerer:
         known = len(row.times_s) == len(row.frames)
         times = row.times_s if known else [(row.span.start_s + row.span.end_s) / 2] * len(row.frames)
         embed = self._model.get_input_embeddings().weight
-        tokens = [self._family.ready(torch.as_tensor(frame).to(embed.device, embed.dtype)) for frame in row.frames]
+        tokens = [self._family.ready(torch.tensor(frame).to(embed.device, embed.dtype)) for frame in row.frames]
         return [with_carrier(self._model, Group(each, time_s)) for each, time_s in zip(tokens, times, strict=True)]

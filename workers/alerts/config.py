@@ -10,6 +10,8 @@ class AlertsConfig:
     """What is seen again within so long is the same event, and no new alert."""
     confirm: Literal["auto", "none"] = "auto"
     """auto: what passes the gate is asked of the model that answers, where there is one; none: the gate decides alone."""
+    second_look: bool = True
+    """What the model says is there is looked at again before it fires, see second_look.py; takes up to four more questions each."""
     past: int = 360
     """Segments before this one that the gate is calibrated on, six hours of them."""
     spread: float = 1.5

@@ -10,9 +10,10 @@ from footage.carriers import MemoryView
 from footage.questions import Moment
 from footage.recordings import TextRow
 from footage.timespan import TimeSpan
-from qa.ask import clipped
+from qa.ask import Scope, clipped
 from workers.alerts.alert import Alert
 from workers.alerts.part import Part, parts_of
+from workers.alerts.second_look import holds
 from workers.alerts.standing import Standing
 from workers.alerts.tracker import Confirm, Event, Tracker
 
@@ -35,11 +36,19 @@ class Recorded:
     """Of its segments, in the order of time."""
 
     @classmethod
-    def of(cls, library: "Library", recording_id: str) -> "Recorded":
-        """Raises NothingRecorded, EncoderMismatch: see Reading.view."""
-        store, view = library.store, library.memory.view([recording_id])
-        spans = tuple(sorted(store.committed(recording_id, view.generation).values()))
-        return cls(library, recording_id, view, store.texts([recording_id]), spans)
+    def of(cls, library: "Library", recording_id: str, within: TimeSpan | None = None, past: int = 0) -> "Recorded":
+        """within: only what lies there is read, and so many segments before it.
+
+        Raises:
+            NothingRecorded, EncoderMismatch: see Reading.view. ConfigError: it is too much to be read.
+        """
+        generation = library.memory.generation(recording_id)
+        spans = tuple(sorted(library.store.committed(recording_id, generation).values()))
+        if within is not None:
+            earlier = [span for span in spans if span.start_s <= within.start_s][-past - 1 :]
+            within = TimeSpan(min([within.start_s, *(span.start_s for span in earlier)]), within.end_s)
+        reading = library.whole(Scope((recording_id,), within), "replay")
+        return cls(library, recording_id, reading.view([recording_id]), reading.texts([recording_id]), spans)
 
     def parts(self, *, before_s: float = float("inf"), since_s: float = 0.0, refresh_s: float = 0.0) -> Iterator[Part]:
         """Its segments that begin in [since_s, before_s); refresh_s: see parts_of."""
@@ -64,15 +73,21 @@ class Fired:
     """Where the event was last seen."""
 
 
-def confirming(library: "Library") -> Confirm | None:
-    """Asks the model that answers about one part; None where there is no model, or settings do without."""
+def confirming(library: "Library", *, twice: bool | None = None) -> Confirm | None:
+    """Asks the model that answers about one part; None where there is no model, or settings do without.
+
+    twice: whether what it says is there gets a second look; None: as settings say.
+    """
     if library.settings.alerts.confirm == "none" or library.answerer.id in NO_MODEL:
         return None
+    looks_again = library.settings.alerts.second_look if twice is None else twice
 
     def confirm(standing: Standing, part: Part) -> Sequence[Moment]:
         seen = list[Moment]()
         for n, question in enumerate(standing.questions):
-            pointed = _pointed(library, question, part)
+            pointed = _pointed(library, question, part.recording_id, part.span)
+            if looks_again and pointed:
+                pointed = _again(library, question, pointed, part)
             seen = _at_once(seen, pointed) if n else pointed
             if not seen:
                 return ()
@@ -81,10 +96,20 @@ def confirming(library: "Library") -> Confirm | None:
     return confirm
 
 
-def _pointed(library: "Library", question: str, part: Part) -> list[Moment]:
-    answer = library.ask(question, recording=part.recording_id, start=part.span.start_s, end=part.span.end_s, keep=False)
+def _pointed(library: "Library", question: str, recording_id: str, span: TimeSpan) -> list[Moment]:
+    answer = library.ask(question, recording=recording_id, start=span.start_s, end=span.end_s, keep=False)
     is_no = not answer.found or _NO.match(answer.text)
-    return [] if is_no else clipped([moment for moment in answer.citations if moment.supported], part.span)
+    return [] if is_no else clipped([moment for moment in answer.citations if moment.supported], span)
+
+
+def _again(library: "Library", question: str, pointed: Sequence[Moment], part: Part) -> list[Moment]:
+    """Those of the moments that stand a second look."""
+    view = library.whole(Scope((part.recording_id,), part.span), "a second look").view([part.recording_id])
+
+    def is_there(question: str, span: TimeSpan) -> bool:
+        return bool(_pointed(library, question, part.recording_id, span))
+
+    return [moment for moment in pointed if holds(question, moment, view, library.encoder, is_there)]
 
 
 def _at_once(first: Sequence[Moment], then: Sequence[Moment]) -> list[Moment]:
@@ -111,10 +136,10 @@ def replay(library: "Library", question: str, *, recording: str = "", within: Ti
         ConfigError: no such recording, or a question that nothing could match. NothingRecorded: nothing is indexed.
     """
     standing, confirm, config = Standing.of(question, library.encoder), confirming(library), library.settings.alerts
-    ids = [library.resolve(recording)] if recording else library.memory.view().recording_ids
+    ids = [library.resolve(recording)] if recording else library.memory.readable()
     fired: list[Fired] = []
     for recording_id in ids:
-        recorded, tracker = Recorded.of(library, recording_id), Tracker(standing, config, confirm=confirm)
+        recorded, tracker = Recorded.of(library, recording_id, within, config.past), Tracker(standing, config, confirm=confirm)
         since_s, before_s = (within.start_s, within.end_s) if within else (0.0, float("inf"))
         since_s = max((span.start_s for span in recorded.spans if span.start_s <= since_s), default=0.0)
         recorded.prime(tracker, since_s, config.past)

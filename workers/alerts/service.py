@@ -126,7 +126,7 @@ class Alerts:
             seen = {s.text: ledger.seen_until(s.text, part.recording_id) for s in self.standing}
             known = [Tracker(s, config, confirm=self._confirm, seen_until_s=seen[s.text]) for s in self.standing]
             try:
-                recorded = Recorded.of(self._library, part.recording_id)
+                recorded = Recorded.of(self._library, part.recording_id, part.span, config.past)
                 for tracker in known:
                     recorded.prime(tracker, part.span.start_s, config.past)
             except FootageError as error:  # such as a past that another encoder wrote

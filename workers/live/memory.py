@@ -11,7 +11,7 @@ from footage.frames import Clip
 from footage.recordings import Gap, Recording, Segment
 from footage.timespan import TimeSpan
 from ingest.live.events import Connected, Event, Health, Lost, Sampled
-from memory.local_store import LocalStore
+from memory.stores import LibraryStore
 from workers.live.draft import LiveDraft
 from workers.live.resume import Resumed
 from workers.live.status import Tally
@@ -35,7 +35,7 @@ class LiveMemory:
     """
 
     def __init__(
-        self, recording: Recording, name: str, store: LocalStore, tools: Tools, *, begin_s: float, grown: Grown | None = None
+        self, recording: Recording, name: str, store: LibraryStore, tools: Tools, *, begin_s: float, grown: Grown | None = None
     ) -> None:
         """begin_s: recording time at which this watch begins.
 

@@ -8,7 +8,7 @@ from footage.carriers import SegmentMemory
 from footage.errors import StoreError
 from footage.recordings import Gap
 from footage.timespan import TimeSpan
-from memory.local_store import LocalStore
+from memory.stores import LibraryStore
 
 log = logging.getLogger(__name__)
 NOT_WATCHED = "not watched"
@@ -30,7 +30,7 @@ class Resumed:
     """From there to the beginning of the watch."""
 
     @classmethod
-    def of(cls, recording_id: str, store: LocalStore, generation: str, *, begin_s: float, segment_s: float) -> "Resumed":
+    def of(cls, recording_id: str, store: LibraryStore, generation: str, *, begin_s: float, segment_s: float) -> "Resumed":
         """Segments lie on a grid of segment_s; the first of a watch also holds the time since the last one."""
         last, index = _last(recording_id, store, generation), math.floor(begin_s / segment_s + 1e-9)
         edge_s = last.segment.span.end_s if last else 0.0
@@ -41,7 +41,7 @@ class Resumed:
         return cls(index, edge_s, edge_s, None, gap)
 
 
-def _last(recording_id: str, store: LocalStore, generation: str) -> SegmentMemory | None:
+def _last(recording_id: str, store: LibraryStore, generation: str) -> SegmentMemory | None:
     """The newest segment that can be read; damaged ones after it are dropped."""
     for index in sorted(store.committed(recording_id, generation), reverse=True):
         try:

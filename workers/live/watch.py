@@ -5,13 +5,15 @@ import time
 from collections.abc import Sequence
 from multiprocessing.connection import wait
 
+from footage.carriers import SegmentMemory
 from ingest.live.chunks import prune
-from memory.local_store import LocalStore
+from memory.stores import LibraryStore
 from workers.live.memory import Grown
 from workers.live.status import StreamStatus, forget_status, keep_status
 from workers.live.targets import Target
 from workers.live.watched import Listener, Silent, Watched
 from workers.remember import Tools
+from workers.retention import Retention
 
 TURN_S = 0.2  # longest wait for events: readers are supervised as often
 STATUS_S = 1.0
@@ -22,11 +24,21 @@ class Watch:
     """Takes what all streams tell, in turns, and keeps up with the present: of frames that wait too long only the newest are looked at."""
 
     def __init__(
-        self, targets: Sequence[Target], store: LocalStore, tools: Tools, *, listener: Listener | None = None, grown: Grown | None = None
+        self, targets: Sequence[Target], store: LibraryStore, tools: Tools, *, listener: Listener | None = None, grown: Grown | None = None
     ) -> None:
         """Nothing starts yet. grown: told of every segment as it grows, and when it is done."""
         self._store, self._listener, self._live = store, listener or Silent(), tools.settings.live
-        self._streams = [Watched.opened(target, store, tools, self._listener, grown) for target in targets]
+        self._retention = Retention(store, tools.settings.retention)
+
+        def heard(memory: SegmentMemory, is_closed: bool) -> None:
+            if is_closed:
+                self._retention.grown(memory.segment.recording_id)
+            if grown is not None:
+                grown(memory, is_closed)
+
+        self._streams = [Watched.opened(target, store, tools, self._listener, heard) for target in targets]
+        for stream in self._streams:
+            self._retention.grown(stream.memory.recording.recording_id)
         self._status_s = self._prune_s = -float("inf")
         self._reader = 0  # whose text is read next
 
@@ -64,6 +76,8 @@ class Watch:
             stream.look()
         if not any(stream.is_waiting for stream in self._streams):
             self._read_some_text()
+        if is_idle:
+            self._retention.step()
         self._keep_house()
 
     def _read_some_text(self) -> None:
@@ -78,6 +92,7 @@ class Watch:
             self._status_s, rows = now_s, self.status()
             keep_status(self._store.directory, rows)
             self._listener.status(rows)
+            self._retention.step()  # also where frames wait all the time
         if now_s - self._prune_s >= PRUNE_S and self._live.archive_gib > 0:
             self._prune_s = now_s
             prune(self._store.directory / "archive", max_bytes=self._live.archive_gib * 2**30, max_age_s=self._live.archive_h * 3600)

@@ -11,7 +11,7 @@ from footage.carriers import SegmentMemory
 from footage.recordings import Recording
 from ingest.live.events import Connected, Event, Health, Lost, Sampled
 from ingest.live.stream import LiveStream
-from memory.local_store import LocalStore
+from memory.stores import LibraryStore
 from workers.live.coverage import began_unix_s
 from workers.live.memory import Grown, LiveMemory
 from workers.live.status import StreamStatus
@@ -62,7 +62,7 @@ class Watched:
         self._state, self._since_s, self._reason, self._dropped = "connecting", self.now_s, "", 0
 
     @classmethod
-    def opened(cls, target: Target, store: LocalStore, tools: Tools, listener: Listener, grown: Grown | None = None) -> Self:
+    def opened(cls, target: Target, store: LibraryStore, tools: Tools, listener: Listener, grown: Grown | None = None) -> Self:
         """Its recording as it is kept, or a new one that begins now; the reader is not started."""
         known = {recording.recording_id: recording for recording in store.recordings()}
         recording = known.get(target.recording_id) or _new_recording(target)

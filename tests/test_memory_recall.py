@@ -1,8 +1,10 @@
 """The recall index: exact, deterministic, and never more than a cache of its store."""
 
+import json
 import logging
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ pytest.register_assert_rewrite("contracts_store")
 from contracts_store import EMBED_DIM, ENCODER, GENERATION, carriers_of, put, recording_of, segment_of  # noqa: E402
 
 from footage import Carrier, EncoderMismatch, Segment, SegmentMemory, TimeSpan  # noqa: E402
-from memory.index import Hit, RecallIndex  # noqa: E402
+from memory.durable import path_part  # noqa: E402
 from memory.local_store import LocalStore  # noqa: E402
 from memory.ram_store import RamStore  # noqa: E402
+from memory.recall.index import Hit, RecallIndex  # noqa: E402
+from memory.recall.part_files import BLOCKS, HALVES, MANIFEST, ROWS  # noqa: E402
 from memory.view import SegmentKeys  # noqa: E402
 
 
@@ -40,7 +44,7 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if request.param == "faiss":
         pytest.importorskip("faiss")
     else:
-        monkeypatch.setattr("memory.vectors.find_spec", lambda name: None)
+        monkeypatch.setattr("memory.recall.vectors.find_spec", lambda name: None)
     return str(request.param)
 
 
@@ -76,6 +80,10 @@ def exact(store: Any, embed: Any, k: int) -> list[Hit]:
     return [Hit(view.recording_of(r), view.span(r), float(view.anchors_s[r]), float(scores[r])) for r in rows]
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def places(hits: list[Hit]) -> list[tuple[str, float]]:
     return [(hit.recording_id, hit.span.start_s) for hit in hits]
 
@@ -104,6 +112,28 @@ def test_a_search_stays_within_the_recordings_named(store: LocalStore, backend: 
     assert len(index.search(query(), 99, ["yard", "door"])) == 10
     assert index.search(query(), 99, ["nowhere"]) == []
     assert index.search(query(), 99, []) == []
+
+
+def test_a_search_stays_within_a_span(store: LocalStore, backend: str) -> None:
+    index = RecallIndex.open(store, GENERATION)
+    found = index.search(query(), 99, span=TimeSpan(10, 12))
+    assert sorted(places(found)) == [("door", 10), ("yard", 10)]
+    assert places(index.search(query(), 99, ["yard"], span=TimeSpan(4.9, 5.1))) in ([("yard", 0), ("yard", 5)], [("yard", 5), ("yard", 0)])
+    assert index.search(query(), 99, span=TimeSpan(30, 99)) == []
+
+
+def test_a_scene_is_the_mean_of_its_carriers_by_their_time(store: LocalStore, backend: str) -> None:
+    short, long = carriers_of("door", 3)
+    short = replace(short, spans=(TimeSpan(30, 31),), anchor_s=30.5, weight_s=1.0)
+    long = replace(long, spans=(TimeSpan(31, 40),), weight_s=9.0, anchor_s=32.0)
+    put(store, SegmentMemory(segment_of("door", 3).segment, (short, long)))
+    mean = 0.1 * short.embed + 0.9 * long.embed
+    index = RecallIndex.open(store, GENERATION)
+    assert len(index.search(query(), 99, kind="scene")) == 6  # one a segment
+    (best,) = index.search(mean / np.linalg.norm(mean), 1, kind="scene")
+    assert (best.recording_id, best.span, best.anchor_s) == ("door", TimeSpan(30, 40), 32.0)
+    assert best.score == pytest.approx(1, abs=2e-3)
+    assert {hit.recording_id for hit in index.search(query(), 99, ["yard"], kind="scene")} == {"yard"}
 
 
 def test_a_query_without_words_finds_nothing(store: LocalStore, backend: str) -> None:
@@ -189,22 +219,54 @@ def test_a_stale_index_takes_in_only_what_is_new(store: LocalStore) -> None:
     assert watched.read == []  # it was saved again
 
 
+def files_of(store: LocalStore) -> dict[str, Path]:
+    """What was saved, frames before scenes, by kind of file."""
+    folder = store.directory / "index" / path_part(GENERATION)
+    frames, _ = (parts[0]["name"] for parts in json.loads(json.loads((folder / MANIFEST).read_text())["body"])["kinds"].values())
+    return {MANIFEST: folder / MANIFEST, **{suffix: folder / (frames + suffix) for suffix in (HALVES, ROWS, BLOCKS)}}
+
+
 @pytest.mark.usefixtures("needs_faiss")
-@pytest.mark.parametrize("suffix", [".faiss", ".times.npy", ".json"])
+@pytest.mark.parametrize("suffix", [MANIFEST, HALVES, ROWS, BLOCKS])
 @pytest.mark.parametrize("damage", ["deleted", "truncated", "emptied", "flipped"])
 def test_a_damaged_index_heals_itself(store: LocalStore, suffix: str, damage: str, caplog: pytest.LogCaptureFixture) -> None:
     hits = RecallIndex.open(store, GENERATION).search(query(), 5)
-    (file,) = (store.directory / "index").glob(f"*{suffix}")
+    file = files_of(store)[suffix]
     data = file.read_bytes()
     middle = len(data) // 2
     flipped = data[:middle] + bytes([data[middle] ^ 0x80]) + data[middle + 1 :]
     file.unlink() if damage == "deleted" else file.write_bytes({"truncated": data[:-5], "emptied": b"", "flipped": flipped}[damage])
-    with caplog.at_level(logging.INFO, "memory.index"):
-        assert RecallIndex.open(store, GENERATION).search(query(), 5) == hits
+    with caplog.at_level(logging.INFO, "memory.recall.index"):
+        index = RecallIndex.open(store, GENERATION)
+    assert index.search(query(), 5) == hits
     assert [r.levelname for r in caplog.records] == ["INFO" if damage == "deleted" else "WARNING"]
+    assert index.verify() == []
     watched = Watched(store)
     assert RecallIndex.open(watched, GENERATION).search(query(), 5) == hits
     assert watched.read == []
+
+
+@pytest.mark.usefixtures("needs_faiss")
+def test_verify_names_the_file_that_is_damaged(store: LocalStore) -> None:
+    index = RecallIndex.open(store, GENERATION)
+    assert index.verify() == []
+    files = files_of(store)
+    files[HALVES].write_bytes(files[HALVES].read_bytes()[:-1] + b"?")
+    files[ROWS].unlink()
+    assert index.verify() == [f"{files[HALVES]} is damaged: its checksum differs", f"{files[ROWS]} is missing"]
+    files[MANIFEST].write_bytes(b"{}")
+    assert [MANIFEST in line for line in index.verify()] == [True]
+
+
+@pytest.mark.usefixtures("needs_faiss")
+def test_files_of_the_layout_before_are_ignored_and_removed_by_a_writer(store: LocalStore) -> None:
+    folder = store.directory / "index"
+    folder.mkdir()
+    before = [folder / (path_part(GENERATION) + suffix) for suffix in (".faiss", ".times.npy", ".json")]
+    for path in before:
+        path.write_bytes(b"{}")
+    assert len(RecallIndex.open(store, GENERATION)) == 10
+    assert not any(path.exists() for path in before)
 
 
 @pytest.mark.usefixtures("needs_faiss")
@@ -222,13 +284,13 @@ def test_the_index_of_another_library_is_not_believed(store: LocalStore, tmp_pat
 @pytest.mark.usefixtures("needs_faiss")
 def test_a_reader_brings_a_stale_index_up_to_date_in_ram_alone(store: LocalStore) -> None:
     RecallIndex.open(store, GENERATION)
-    before = {path.name: path.read_bytes() for path in (store.directory / "index").iterdir()}
+    before = contents(store.directory / "index")
     put(store, segment_of("yard", 2))
     with LocalStore(store.directory, read_only=True) as reader:
         index = RecallIndex.open(reader, GENERATION)
         index.save()
     assert len(index) == 12
-    assert {path.name: path.read_bytes() for path in (store.directory / "index").iterdir()} == before
+    assert contents(store.directory / "index") == before
 
 
 @pytest.mark.usefixtures("needs_faiss")
