@@ -2,25 +2,23 @@
 
 import json
 import sqlite3
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from footage.carriers import SegmentMemory
-from footage.errors import NothingRecorded, StoreError
+from footage.errors import StoreError
 from footage.recordings import Gap, Recording, Segment, TextRow
 from footage.timespan import TimeSpan
 from memory import segment_times, text_rows
 from memory.database import Database
+from memory.refusals import not_kept, nothing_recorded
+from memory.segment_table import drop_segment, gaps_of, keep_segment, segments_of
 from memory.segment_times import Amount
 from memory.text_search import Found, relevance
 from memory.view import GenerationFacts, SegmentFacts, Snapshot
 
-_SEGMENT_COLUMNS = (
-    "recording_id, idx, start_s, end_s, generation, frames_seen, frames_kept, carriers, tokens, size_bytes, seconds, file, "
-    "level, novelty, forgotten"
-)
 _OF = "recording_id = ? AND generation = ?"
 _KEY = f"{_OF} AND idx = ?"
 Kept: TypeAlias = tuple[SegmentMemory, SegmentFacts]
@@ -79,7 +77,7 @@ class Catalogue:
     def forget(self, recording_id: str) -> list[str]:
         """Drops all rows of a recording; returns the files that nothing points to any more."""
         with self._database.writing() as connection:
-            files = [facts.file for facts in _segments(connection, "recording_id = ?", recording_id).values()]
+            files = [facts.file for facts in segments_of(connection, "recording_id = ?", recording_id).values()]
             connection.execute("DELETE FROM recordings WHERE recording_id = ?", (recording_id,))
             connection.execute("DELETE FROM generations WHERE generation NOT IN (SELECT generation FROM segments)")
         return files
@@ -130,7 +128,7 @@ class Catalogue:
             if not connection.execute("SELECT 1 FROM recordings WHERE recording_id = ?", (segment.recording_id,)).fetchone():
                 raise StoreError(f"recording {segment.recording_id} was never added", hint="add it before its segments")
             kept = _generation(connection, generation)
-            found = _segments(connection, _KEY, segment.recording_id, generation, segment.index)
+            found = segments_of(connection, _KEY, segment.recording_id, generation, segment.index)
         if kept:
             kept.check(memory, encoder_id)
         return next(iter(found.values()), None)
@@ -158,7 +156,7 @@ class Catalogue:
         given = {name: value for name, value in wanted.items() if value is not None}
         where = " AND ".join(f"{name} = ?" for name in given) or "true"
         with self._database.reading() as connection:
-            return list(_segments(connection, where, *given.values()).values())
+            return list(segments_of(connection, where, *given.values()).values())
 
     def files(self, generation: str) -> dict[tuple[str, int], str]:
         """(recording, segment index) to file."""
@@ -169,7 +167,7 @@ class Catalogue:
     def segment_at(self, recording_id: str, generation: str, time_s: float) -> SegmentFacts | None:
         with self._database.reading() as connection:
             [segment] = segment_times.segments_at(connection, recording_id, generation, [time_s])
-            found = _segments(connection, _KEY, recording_id, generation, segment.index) if segment else {}
+            found = segments_of(connection, _KEY, recording_id, generation, segment.index) if segment else {}
         return next(iter(found.values()), None)
 
     def files_of(self, recording_id: str, generation: str, indices: Iterable[int]) -> dict[int, str]:
@@ -203,11 +201,11 @@ class Catalogue:
         segment = memory.segment
         with self._database.reading() as connection:
             key = (segment.recording_id, facts.generation, segment.index, facts.file)
-            ids = list(_segments(connection, f"{_KEY} AND file = ?", *key))
+            ids = list(segments_of(connection, f"{_KEY} AND file = ?", *key))
             if not ids:
                 raise not_kept(segment.recording_id, segment.index)
             texts = [row for segment_id in ids for row in text_rows.of_segment(connection, segment_id)]
-            return replace(memory, texts=tuple(texts), gaps=_gaps(connection, ids))
+            return replace(memory, texts=tuple(texts), gaps=gaps_of(connection, ids))
 
     def generations(self, recording_id: str) -> tuple[str, ...]:
         query = (
@@ -232,8 +230,8 @@ class Catalogue:
         """What a view is made of. Raises NothingRecorded when no segment of that generation is kept for any of them."""
         with self._database.reading() as connection:
             asked = _recording_ids(connection) if recording_ids is None else list(dict.fromkeys(recording_ids))
-            found = {recording_id: _segments(connection, _OF, recording_id, generation) for recording_id in asked}
-            gaps = {recording_id: _gaps(connection, list(ids)) for recording_id, ids in found.items()}
+            found = {recording_id: segments_of(connection, _OF, recording_id, generation) for recording_id in asked}
+            gaps = {recording_id: gaps_of(connection, list(ids)) for recording_id, ids in found.items()}
             kept, version = _generation(connection, generation), _version(connection)
         facts = [each for segments in found.values() for each in segments.values()]
         if kept is None or not facts:
@@ -244,7 +242,7 @@ class Catalogue:
         """The same of some segments alone, by recording; horizons and gaps stay those of all that is kept of these recordings."""
         with self._database.reading() as connection:
             some = f"{_OF} AND idx IN (SELECT value FROM json_each(?))"
-            found = {id: _segments(connection, some, id, generation, json.dumps(list(own))) for id, own in segments.items()}
+            found = {id: segments_of(connection, some, id, generation, json.dumps(list(own))) for id, own in segments.items()}
             gaps = segment_times.gaps_of(connection, list(segments), generation)
             stretches = {id: segment_times.stretches(connection, id, generation) for id, own in found.items() if own}
             kept, version = _generation(connection, generation), _version(connection)
@@ -292,30 +290,6 @@ class Catalogue:
             return text_rows.of_wordings(connection, asked, found, limit), found
 
 
-def nothing_recorded(recording_ids: Iterable[str], generation: str) -> NothingRecorded:
-    of = ", ".join(recording_ids) or "any recording"
-    return NothingRecorded(f"nothing is kept of {of} in generation {generation!r}", hint="index it first: footage index")
-
-
-def not_kept(recording_id: str, index: int) -> StoreError:
-    return StoreError(f"segment {index} of {recording_id} is not kept", hint="index that recording again")
-
-
-def refuse_unkept(recording_id: str, gone: Iterable[int], kept: Container[int]) -> None:
-    """Raises StoreError where a segment is to leave that is not there."""
-    for index in gone:
-        if index not in kept:
-            raise not_kept(recording_id, index)
-
-
-def check_replacement(recording_id: str, memories: Sequence[SegmentMemory]) -> None:
-    """Raises ValueError for a memory of another recording, or two of one index."""
-    if strangers := {memory.segment.recording_id for memory in memories} - {recording_id}:
-        raise ValueError(f"segments of {recording_id} cannot be replaced by those of {sorted(strangers)}")
-    if len({memory.segment.index for memory in memories}) < len(memories):
-        raise ValueError(f"two segments of {recording_id} come with one index")
-
-
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT version FROM library").fetchone()[0])
 
@@ -341,53 +315,6 @@ def _generation(connection: sqlite3.Connection, generation: str) -> GenerationFa
     query = "SELECT encoder_id, embed_dim FROM generations WHERE generation = ?"
     row = connection.execute(query, (generation,)).fetchone()
     return GenerationFacts(*row) if row else None
-
-
-def drop_segment(connection: sqlite3.Connection, recording_id: str, generation: str, index: int) -> None:
-    key = (recording_id, generation, index)
-    connection.execute(f"DELETE FROM segments WHERE {_KEY}", key)
-
-
-def keep_segment(connection: sqlite3.Connection, memory: SegmentMemory, facts: SegmentFacts, encoder_id: str) -> None:
-    segment, generation = memory.segment, facts.generation
-    connection.execute(
-        "INSERT INTO generations VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET embed_dim = excluded.embed_dim "
-        "WHERE embed_dim = 0 AND excluded.embed_dim > 0",
-        (generation, encoder_id, len(memory.carriers[0].embed) if memory.carriers else 0),
-    )
-    drop_segment(connection, segment.recording_id, generation, segment.index)
-    row = (
-        segment.recording_id, segment.index, segment.span.start_s, segment.span.end_s, generation,
-        facts.frames_seen, facts.frames_kept, facts.carriers, facts.tokens, facts.size_bytes,
-        json.dumps(dict(facts.seconds), sort_keys=True), facts.file,
-        facts.level, facts.novelty, json.dumps(dict(facts.forgotten), sort_keys=True),
-    )  # fmt: skip
-    places = ", ".join("?" * len(row))
-    segment_id = connection.execute(f"INSERT INTO segments ({_SEGMENT_COLUMNS}) VALUES ({places})", row).lastrowid
-    assert segment_id is not None
-    gaps = [(segment_id, gap.span.start_s, gap.span.end_s, gap.reason) for gap in memory.gaps]
-    connection.executemany("INSERT INTO gaps VALUES (?, ?, ?, ?)", gaps)
-    text_rows.keep(connection, segment_id, memory.texts)
-
-
-def _segments(connection: sqlite3.Connection, where: str = "true", *values: str | float) -> dict[int, SegmentFacts]:
-    """By row id, ordered by recording, generation and time."""
-    query = f"SELECT segment_id, {_SEGMENT_COLUMNS} FROM segments WHERE {where} ORDER BY recording_id, generation, start_s"
-    return {row[0]: _segment_facts(row[1:]) for row in connection.execute(query, values)}
-
-
-def _segment_facts(row: tuple[object, ...]) -> SegmentFacts:
-    recording_id, index, start_s, end_s, generation, seen, kept, carriers, tokens, size_bytes, seconds, file, *ages = row
-    segment = Segment(recording_id, index, TimeSpan(start_s, end_s))  # type: ignore[arg-type]
-    level, novelty, forgotten = ages[0], ages[1], json.loads(ages[2])  # type: ignore[arg-type]
-    counts = seen, kept, carriers, tokens, size_bytes
-    return SegmentFacts(segment, generation, *counts, json.loads(seconds), file, level, novelty, forgotten)  # type: ignore[arg-type]
-
-
-def _gaps(connection: sqlite3.Connection, segment_ids: Sequence[int]) -> tuple[Gap, ...]:
-    query = "SELECT start_s, end_s, reason FROM json_each(?) AS asked JOIN gaps ON segment_id = asked.value ORDER BY asked.key, gaps.rowid"
-    rows = connection.execute(query, (json.dumps(list(segment_ids)),))
-    return tuple(Gap(TimeSpan(start_s, end_s), reason) for start_s, end_s, reason in rows)
 
 
 def utf8(text: str) -> bytes:

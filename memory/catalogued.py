@@ -8,9 +8,10 @@ from footage.carriers import MemoryView, SegmentMemory
 from footage.errors import StoreError
 from footage.recordings import Gap, Recording, Segment, TextRow
 from footage.timespan import TimeSpan
-from memory.catalogue import Catalogue, Known, not_kept
+from memory.catalogue import Catalogue, Known
 from memory.dump import dump
 from memory.durable import path_part
+from memory.refusals import not_kept
 from memory.segment_file import SegmentFile
 from memory.segment_rows import rows_of, with_rows
 from memory.segment_times import Amount

@@ -20,10 +20,11 @@ from typing import Any
 from footage.carriers import SegmentMemory
 from footage.errors import NothingRecorded, StoreError
 from footage.recordings import Recording
-from memory.catalogue import Catalogue, check_replacement, not_kept, refuse_unkept
+from memory.catalogue import Catalogue
 from memory.catalogued import CATALOGUE, CataloguedStore
 from memory.database import DamagedCatalogue
 from memory.durable import WriterLock, make_folder, write_durably
+from memory.refusals import check_replacement, not_kept, refuse_unkept
 from memory.segment_file import SegmentFile
 from memory.segment_folder import SegmentFolder
 from memory.view import SegmentFacts

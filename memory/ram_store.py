@@ -12,8 +12,8 @@ from footage.carriers import Carrier, MemoryView, SegmentMemory
 from footage.errors import StoreError
 from footage.recordings import Gap, Recording, Segment, TextRow
 from footage.timespan import TimeSpan, union
-from memory.catalogue import check_replacement, not_kept, nothing_recorded, refuse_unkept
 from memory.dump import dump
+from memory.refusals import check_replacement, not_kept, nothing_recorded, refuse_unkept
 from memory.segment_format import check_parts
 from memory.segment_times import Amount
 from memory.text_search import Found, join_rows, matching, ranked, relevance, squeeze, wordings_in_ram

@@ -18,7 +18,6 @@ from footage.carriers import SegmentMemory
 from footage.errors import StoreError
 from footage.recordings import Recording, Segment
 from footage.timespan import TimeSpan
-from memory.catalogue import keep_segment
 from memory.damaged_tables import DamagedTables
 from memory.database import Database
 from memory.durable import path_part, sync_folder
@@ -27,6 +26,7 @@ from memory.segment_file import SegmentFile
 from memory.segment_folder import SUFFIX
 from memory.segment_format import content_hash
 from memory.segment_rows import with_rows
+from memory.segment_table import keep_segment
 from memory.text_search import fold, squeeze
 from memory.view import SegmentFacts
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from footage.errors import NothingRecorded, StoreError
-from memory.catalogue import Catalogue, drop_segment, keep_segment, utf8
+from memory.catalogue import Catalogue, utf8
 from memory.redis.connection import Connection
 from memory.redis.keys import Keys, text
 from memory.redis.rows import RecordingRow, SegmentRow
 from memory.redis.scripts import CHANGES
 from memory.schema import MIGRATIONS
+from memory.segment_table import drop_segment, keep_segment
 
 log = logging.getLogger(__name__)
 FILE = f"mirror-{len(MIGRATIONS)}.sqlite"  # one of another version of footage is left alone

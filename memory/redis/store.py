@@ -15,7 +15,7 @@ from typing import Any
 from footage.carriers import SegmentMemory
 from footage.errors import StoreError
 from footage.recordings import Recording
-from memory.catalogue import Catalogue, check_replacement, not_kept
+from memory.catalogue import Catalogue
 from memory.catalogued import CataloguedStore
 from memory.durable import make_folder, path_part
 from memory.redis.address import Address
@@ -27,6 +27,7 @@ from memory.redis.mirror import Mirror, no_library
 from memory.redis.payloads import PayloadBytes, Payloads
 from memory.redis.rows import RecordingRow, embed_dim, segment_text
 from memory.redis.scripts import ADD, CHANGE, FORGET, OPEN, SCHEMA
+from memory.refusals import check_replacement, not_kept
 from memory.segment_file import SegmentFile
 from memory.segment_format import check_parts, content_hash, pack
 from memory.view import GenerationFacts, SegmentFacts

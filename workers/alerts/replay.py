@@ -10,7 +10,7 @@ from footage.carriers import MemoryView
 from footage.questions import Moment
 from footage.recordings import TextRow
 from footage.timespan import TimeSpan
-from qa.ask import Scope, clipped
+from qa.ask import Scope, clipped, within
 from workers.alerts.alert import Alert
 from workers.alerts.part import Part, parts_of
 from workers.alerts.second_look import holds
@@ -104,10 +104,12 @@ def _pointed(library: "Library", question: str, recording_id: str, span: TimeSpa
 
 def _again(library: "Library", question: str, pointed: Sequence[Moment], part: Part) -> list[Moment]:
     """Those of the moments that stand a second look."""
-    view = library.whole(Scope((part.recording_id,), part.span), "a second look").view([part.recording_id])
+    reading = library.whole(Scope((part.recording_id,), part.span), "a second look")
+    view = within(reading.view([part.recording_id]), part.span)  # nothing of a later time
 
     def is_there(question: str, span: TimeSpan) -> bool:
-        return bool(_pointed(library, question, part.recording_id, span))
+        seen = TimeSpan(max(span.start_s, part.span.start_s), min(span.end_s, part.span.end_s))
+        return bool(_pointed(library, question, part.recording_id, seen))
 
     return [moment for moment in pointed if holds(question, moment, view, library.encoder, is_there)]
 

@@ -22,6 +22,7 @@ from qa.parse import STOP_WORDS, parse
 
 LOOKS = 4  # frames of a moment that are asked about
 SHARE = 0.5  # of them must show it
+GLIMPSE_S = 2.0  # what one frame alone shows, and not for longer, must be in most of it and its neighbours: a fade is black for a frame
 LONGEST = 3  # words of a name: of longer ones no encoder is this exact
 _COLOURED = re.compile(r"is there an? (\w+) (\w+)\?", re.I)
 
@@ -39,9 +40,11 @@ def holds(question: str, moment: Moment, view: MemoryView, encoder: Encoder, is_
         return True
     if not belongs_together(question, view.embeds[rows], encoder):
         return False
-    some = rows[np.unique(np.linspace(0, len(rows) - 1, LOOKS).round().astype(int))]
+    is_glimpse = len(rows) == 1 and view.ends_s[rows[0]] - view.starts_s[rows[0]] < GLIMPSE_S
+    near = np.unique(np.clip([rows[0] - 1, rows[0], rows[0] + 1], 0, len(view) - 1)) if is_glimpse else rows
+    some = near[np.unique(np.linspace(0, len(near) - 1, LOOKS).round().astype(int))]
     shown = [is_there(question, view.span(row)) for row in some.tolist()]
-    return sum(shown) >= SHARE * len(shown)
+    return sum(shown) > len(shown) / 2 if is_glimpse else sum(shown) >= SHARE * len(shown)
 
 
 def belongs_together(question: str, embeds: Embeds, encoder: Encoder) -> bool:
