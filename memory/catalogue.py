@@ -1,5 +1,6 @@
 """The catalogue of a library: which recordings, segments, gaps and texts are kept. Every method is one transaction."""
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -164,6 +165,14 @@ class Catalogue:
         with self._database.reading() as connection:
             return {(recording_id, index): file for recording_id, index, file in connection.execute(query, (generation,))}
 
+    def content(self, generation: str) -> str:
+        """A hash of all that `files` would say."""
+        rows = "SELECT recording_id, idx, file FROM segments WHERE generation = ? ORDER BY segment_id"
+        query = f"SELECT group_concat(recording_id || char(10) || idx || char(10) || file, char(10)) FROM ({rows})"
+        with self._database.reading() as connection:
+            [told] = connection.execute(query, (generation,)).fetchone()
+        return hashlib.blake2b(utf8(told or ""), digest_size=16).hexdigest()
+
     def segment_at(self, recording_id: str, generation: str, time_s: float) -> SegmentFacts | None:
         with self._database.reading() as connection:
             [segment] = segment_times.segments_at(connection, recording_id, generation, [time_s])
@@ -180,6 +189,11 @@ class Catalogue:
         """From the first kept segment to the last; None while there is none."""
         with self._database.reading() as connection:
             return segment_times.horizon(connection, recording_id, generation)
+
+    def aged_until(self, recording_id: str, generation: str, level: int) -> float | None:
+        """End of the last segment that has aged so far; None where none has."""
+        with self._database.reading() as connection:
+            return segment_times.aged_until(connection, recording_id, generation, level)
 
     def segments_at(self, recording_id: str, generation: str, times_s: Iterable[float]) -> list[Segment | None]:
         """For each time the kept segment that holds it."""

@@ -164,6 +164,10 @@ class CataloguedStore:
         """From the first kept segment to the last; None while there is none."""
         return self._catalogue.horizon(recording_id, generation)
 
+    def aged_until(self, recording_id: str, generation: str, level: int) -> float | None:
+        """End of the last segment that has aged to this level or further, in seconds; None where none has."""
+        return self._catalogue.aged_until(recording_id, generation, level)
+
     def segments_at(self, recording_id: str, generation: str, times_s: Sequence[float]) -> list[Segment | None]:
         """For each time the kept segment that holds it."""
         return self._catalogue.segments_at(recording_id, generation, times_s)
@@ -171,6 +175,10 @@ class CataloguedStore:
     def segments_within(self, recording_id: str, generation: str, span: TimeSpan) -> list[Segment]:
         """Kept ones that overlap a span, in time order."""
         return self._catalogue.segments_within(recording_id, generation, span)
+
+    def content(self, generation: str) -> str:
+        """A hash of all fingerprints."""
+        return self._catalogue.content(generation)
 
     def fingerprints(self, generation: str) -> dict[tuple[str, int], str]:
         """What an index of this generation should hold: (recording, segment index) to SegmentKeys.fingerprint."""

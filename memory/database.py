@@ -18,6 +18,10 @@ NO_VERSION = 1000  # of a schema is as high
 BUSY_S = 30.0  # a checkpoint of another process may take this long; longer is an error
 
 
+class OldCatalogue(StoreError):
+    """Opening it for writing brings it up to date."""
+
+
 class DamagedCatalogue(StoreError):
     """`footage library repair` makes a new one from what can be read and from the segments' own files."""
 
@@ -99,7 +103,7 @@ class Database:
         if version == 0 and read_only:  # a writer is making it right now
             raise NothingRecorded(f"nothing is kept in {self._path} yet", hint="index first: footage index VIDEO")
         if version < len(MIGRATIONS) and read_only:
-            raise StoreError(found, hint="open it once for writing to bring it up to date: run `footage index` on it")
+            raise OldCatalogue(found, hint="it is brought up to date where it may be written: `footage library compact`")
         if version < len(MIGRATIONS):
             log.debug("migrating %s from version=%d", self._path, version)
             script = "".join(MIGRATIONS[version:])  # in one step: no reader sees a library that is half made

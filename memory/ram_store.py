@@ -219,6 +219,11 @@ class RamStore:
         spans = list(self.committed(recording_id, generation).values())
         return TimeSpan(spans[0].start_s, spans[-1].end_s) if spans else None
 
+    def aged_until(self, recording_id: str, generation: str, level: int) -> float | None:
+        """End of the last segment that has aged to this level or further, in seconds; None where none has."""
+        ends = [kept.facts.segment.span.end_s for kept in self._segments(recording_id, generation) if kept.facts.level >= max(level, 1)]
+        return max(ends, default=None)
+
     def segments_at(self, recording_id: str, generation: str, times_s: Sequence[float]) -> list[Segment | None]:
         """For each time the kept segment that holds it."""
         kept = [each.memory.segment for each in self._segments(recording_id, generation)]
@@ -228,6 +233,10 @@ class RamStore:
         """Kept ones that overlap a span, in time order."""
         kept = [each.memory.segment for each in self._segments(recording_id, generation)]
         return [segment for segment in kept if segment.span.overlap_s(span) > 0]
+
+    def content(self, generation: str) -> str:
+        """Another one for other fingerprints."""
+        return repr(sorted(self.fingerprints(generation).items()))
 
     def fingerprints(self, generation: str) -> dict[tuple[str, int], str]:
         """What an index of this generation should hold: (recording, segment index) to SegmentKeys.fingerprint."""

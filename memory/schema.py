@@ -66,6 +66,7 @@ V3_AGES = """
 ALTER TABLE segments ADD COLUMN level INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE segments ADD COLUMN novelty REAL NOT NULL DEFAULT 0;
 ALTER TABLE segments ADD COLUMN forgotten TEXT NOT NULL DEFAULT '{}';
+CREATE INDEX segments_aged ON segments (recording_id, generation, end_s) WHERE level > 0;
 CREATE INDEX segments_by_time ON segments (recording_id, generation, start_s, end_s, idx);  -- 600,000 are a year of one camera
 """
 # What no segment's file tells is there twice, in the table and in an index of it, so that damage is seen and the other one read.

@@ -55,6 +55,13 @@ def horizon(connection: sqlite3.Connection, recording_id: str, generation: str) 
     return TimeSpan(first[0], last[0]) if first else None
 
 
+def aged_until(connection: sqlite3.Connection, recording_id: str, generation: str, level: int) -> float | None:
+    """End of the last segment that has aged so far; None where none has."""
+    query = f"SELECT max(end_s) {_OWN} AND level > 0 AND level >= ?"
+    [end_s] = connection.execute(query, (recording_id, generation, level)).fetchone()
+    return None if end_s is None else float(end_s)
+
+
 def segments_at(connection: sqlite3.Connection, recording_id: str, generation: str, times_s: Iterable[float]) -> list[Segment | None]:
     """For each time the kept segment that holds it."""
     query = (

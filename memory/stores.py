@@ -1,14 +1,18 @@
 """Libraries by address: a directory, or a name on a Redis server. Both hold the same and behave the same."""
 
+import logging
 from pathlib import Path
 from typing import TypeAlias
 
 from footage.addresses import without_credentials
+from footage.errors import StoreError
+from memory.database import OldCatalogue
 from memory.local_store import LocalStore
 from memory.redis.address import Address, is_redis
 from memory.redis.config import RedisConfig
 from memory.redis.store import RedisStore
 
+log = logging.getLogger(__name__)
 LibraryStore: TypeAlias = LocalStore | RedisStore
 
 
@@ -21,7 +25,16 @@ def open_store(location: str | Path, *, read_only: bool = False, config: RedisCo
     """
     if is_redis(str(location)):
         return RedisStore(str(location), read_only=read_only, config=config)
-    return LocalStore(Path(location).expanduser(), read_only=read_only)
+    directory = Path(location).expanduser()
+    try:
+        return LocalStore(directory, read_only=read_only)
+    except OldCatalogue as error:  # of an earlier footage: nobody should have to index for that
+        log.info("%s; it is brought up to date", error)
+        try:
+            LocalStore(directory).close()
+        except StoreError as refused:
+            raise error from refused
+        return LocalStore(directory, read_only=read_only)
 
 
 def folder_of(location: str | Path, config: RedisConfig | None = None) -> Path:

@@ -51,6 +51,9 @@ class Keys:
             del self.kept[recording_id, index]
         self.version += 1
 
+    def content(self, generation: str) -> str:
+        return repr(sorted(self.fingerprints(generation).items()))
+
     def fingerprints(self, generation: str) -> dict[tuple[str, int], str]:
         return {(recording_id, index): f"{recording_id}-{index}-{seed}" for (recording_id, index), seed in self.kept.items()}
 

@@ -128,8 +128,8 @@ def age(
 
 def faded(store: LibraryStore, recording_id: str, *generations: str) -> float | None:
     """Recording time before which less is kept than was seen, and one notices; None where all is kept."""
-    facts = (each for generation in generations for each in store.segment_facts(recording_id, generation))
-    return max((each.segment.span.end_s for each in facts if each.level >= TOLD), default=None)
+    ends = (store.aged_until(recording_id, generation, TOLD) for generation in generations)
+    return max((end_s for end_s in ends if end_s is not None), default=None)
 
 
 def faded_warnings(

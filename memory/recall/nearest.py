@@ -13,7 +13,8 @@ from memory.recall.vectors import Vectors
 
 SCORE_DIGITS = 6  # below this, scores of half-precision vectors are noise, and ties would be broken by it
 FEW_ROWS = 4096  # 3 ms to read and compare one by one; above, the lists are quicker
-LOOKED_AT = 256  # rows that are scored exactly beside 4 k: one bit a number does not order what is near
+LOOKED_AT, AT_MOST = 32, 128  # at width 768, rows scored exactly beside 4 k, or beside k for a large k: one bit a number orders roughly
+BITS = 768  # fewer order less
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +102,18 @@ def _flat(vectors: Vectors, embed: Embeds, k: int, allowed: Bools | None, reach:
 def _by_lists(chooser: ListChooser, many: dict[int, tuple[Part, Bools | None]], embed: Embeds, k: int, probes: int) -> list[Scored]:
     rows_in, reach = sum(len(part) for part, _ in many.values()), sum(_reach(*each) for each in many.values())
     turned = embed @ rotation(len(embed))
-    look, lists = 4 * k + LOOKED_AT, int(max(probes, k) * rows_in / reach) + 1
+    more = min(3 * k + LOOKED_AT, AT_MOST) * max(1, BITS // len(embed))
+    look, lists = k + more, int(max(probes, k) * rows_in / reach) + 1
     looked: list[Scored] = []
     for shard, own in chooser.choose(turned, lists, list(many)).items():
         part, allowed = many[shard]
         assert part.lists is not None
         looked.append((part, *part.lists.near(turned, own, look, allowed)))
     floor = _kth([estimates for _, _, estimates in looked], look)
-    chosen = [(part, np.unique(rows[estimates >= floor])) for part, rows, estimates in looked]
+    good = ((part, rows[estimates >= floor]) for part, rows, estimates in looked)
+    chosen = [(part, np.unique(rows)) for part, rows in good if len(rows)]
+    for part, rows in chosen:
+        part.expect(rows)  # a disk serves many at once sooner than one by one
     return [(part, rows, part.scores(embed, rows)) for part, rows in chosen]
 
 

@@ -1,10 +1,10 @@
 """Consecutive rows of an index that never change: flat in RAM and exact, or sealed in files and mapped."""
 
 import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -39,6 +39,18 @@ class Where:
     """In seconds of each recording; what overlaps it is inside."""
 
 
+class Reads(Protocol):
+    """Vectors from a file."""
+
+    def expect(self, rows: AnyArray) -> None:
+        """(R,) rows that are about to be read."""
+        ...
+
+    def __call__(self, rows: AnyArray) -> AnyArray:
+        """(R,) ascending rows to (R, W) halves."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
     """N rows. Threads may share it."""
@@ -52,8 +64,8 @@ class Part:
     """(N, W) float16"""
     lists: OneBitLists | None = None
     """Of a sealed one."""
-    read: Callable[[AnyArray], AnyArray] | None = None
-    """Of a sealed one: (R,) ascending rows to (R, W) halves."""
+    read: "Reads | None" = None
+    """Of a sealed one."""
     name: str = ""
     """Of its files; empty while it has none."""
     stale: Bools | None = None
@@ -130,6 +142,11 @@ class Part:
         if self.read is None:
             return True
         return int(self.rows["crc32"][row]) == _crc32(self.rows[row], self.read(np.array([row]))[0])
+
+    def expect(self, rows: AnyArray) -> None:
+        """These are about to be scored."""
+        if self.read is not None:
+            self.read.expect(rows)
 
     def scores(self, embed: Embeds, rows: AnyArray) -> AnyArray:
         """(R,) exact inner products of some rows, ascending."""

@@ -61,15 +61,15 @@ def write_manifest(folder: Path, about: dict[str, Any], kinds: dict[str, list[Pa
     write_durably(folder / MANIFEST, json.dumps({"sha256": _sha256(body.encode()), "body": body}).encode())
 
 
-def read_manifest(folder: Path) -> dict[str, list[PartFiles]]:
-    """By kind. Raises FileNotFoundError where there is none, OSError, and Damaged."""
+def read_manifest(folder: Path) -> tuple[str, dict[str, list[PartFiles]]]:
+    """What the store held (KeyStore.content), and the parts by kind. Raises FileNotFoundError where there is none, OSError, and Damaged."""
     data = (folder / MANIFEST).read_bytes()
     try:
         outer = json.loads(data)
         if outer["sha256"] != _sha256(outer["body"].encode()):
             raise Damaged(f"{MANIFEST} does not match its checksum")
-        kinds = json.loads(outer["body"])["kinds"]
-        return {kind: [PartFiles(**part) for part in parts] for kind, parts in kinds.items()}
+        about = json.loads(outer["body"])
+        return about.get("content", ""), {kind: [PartFiles(**part) for part in parts] for kind, parts in about["kinds"].items()}
     except (ValueError, KeyError, TypeError) as error:
         raise Damaged(str(error)) from error
 
@@ -85,7 +85,7 @@ def sweep(folder: Path, kept: Iterable[PartFiles]) -> None:
 def damaged_files(folder: Path) -> list[str]:
     """Reads every file whole and says which are missing or damaged; empty when none is, or nothing was saved."""
     try:
-        parts = [part for parts in read_manifest(folder).values() for part in parts]
+        parts = [part for parts in read_manifest(folder)[1].values() for part in parts]
     except FileNotFoundError:
         return []
     except (OSError, Damaged) as error:
@@ -166,10 +166,17 @@ class RowReader:
         if hasattr(os, "posix_fadvise"):  # not everywhere
             os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM)
 
+    def expect(self, rows: AnyArray) -> None:
+        """Have the disk fetch them meanwhile."""
+        if hasattr(os, "posix_fadvise"):
+            size = self._width * HALF.itemsize
+            for row in rows.tolist():
+                os.posix_fadvise(self._file, row * size, size, os.POSIX_FADV_WILLNEED)
+
     def __call__(self, rows: AnyArray) -> AnyArray:
         """(R,) ascending to (R, W); rows that follow each other are read at once."""
         halves = np.empty((len(rows), self._width), HALF)
-        begins = np.flatnonzero(np.diff(rows, prepend=-2) != 1).tolist()
+        begins = [0, *(np.flatnonzero(rows[1:] - rows[:-1] != 1) + 1).tolist()] if len(rows) else []
         for first, end in pairwise([*begins, len(rows)]):
             os.preadv(self._file, [halves[first:end].view(np.uint8).data], int(rows[first]) * self._width * HALF.itemsize)
         return halves

@@ -104,7 +104,7 @@ class OneByOne:
     def _find_written(self, question: Question, rows: Sequence[Row], sought: str) -> str:
         """The row whose sign reads most like what is sought: letters are compared here, as reading them is all that the model does."""
         readings = [spelled(self.read(question, [row])) for row in rows]
-        alike = [SequenceMatcher(None, reading, sought, autojunk=False).ratio() for reading in readings]
+        alike = [reads_like(reading, sought) for reading in readings]
         best = max(range(len(rows)), key=lambda n: alike[n])
         return spoken("[1]", [rows[best]]) if alike[best] >= READS_LIKE else NOT_THERE
 
@@ -123,6 +123,13 @@ class OneByOne:
             return spoken(self.read(question, [found[0][1]]), [found[0][1]], aloud=self.aloud)
         found.sort(key=lambda item: item[1].span.start_s, reverse=last)
         return ("; before that " if last else "; later ").join(f"{name} {dated(row)}" for name, row in found)
+
+
+def reads_like(reading: str, sought: str) -> float:
+    """0 to 1: a letter may be misread, but a longer word that holds the one that is sought is another word (TRAIN is no RAIN)."""
+    if sought in reading and len(set(reading.replace(sought, "", 1)) - set(sought)):
+        return 0.0
+    return SequenceMatcher(None, reading, sought, autojunk=False).ratio()
 
 
 def after_marks(reply: str) -> str:
