@@ -219,6 +219,24 @@ class StoreContract:
         assert set(store.fingerprints(GENERATION)) == {("door", 0), ("door", 1), ("door", 3)}
         assert store.thumbnail("door", 29.0, generation=GENERATION) == b"wide"
 
+    def test_how_far_a_recording_has_aged_is_told(self, store: Any) -> None:
+        store.add(recording_of(), "door.mp4")
+        for index, level in enumerate((3, 2, 0)):
+            put(store, replace(segment_of(index=index), level=level))
+        assert [store.aged_until("door", GENERATION, level) for level in (0, 2, 3, 4)] == [20, 20, 10, None]
+        assert store.aged_until("yard", GENERATION, 1) is None
+
+    def test_the_hash_of_what_is_kept_changes_with_it_and_with_nothing_else(self, store: Any) -> None:
+        store.add(recording_of(), "door.mp4")
+        put(store, segment_of())
+        told = [store.content(GENERATION)]
+        store.add(recording_of(), "another.mp4")
+        assert store.content(GENERATION) == told[0]
+        for change in (lambda: put(store, segment_of(index=1)), lambda: store.drop_segment("door", GENERATION, 0)):
+            change()
+            told.append(store.content(GENERATION))
+        assert len(set(told)) == 3
+
     def test_a_replacement_that_is_refused_changes_nothing(self, store: Any) -> None:
         for recording_id in ("door", "yard"):
             store.add(recording_of(recording_id), recording_id)

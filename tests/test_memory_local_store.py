@@ -26,10 +26,12 @@ from footage import (  # noqa: E402
     StoreError,
     TimeSpan,
 )
+from memory.durable import WriterLock  # noqa: E402
 from memory.local_store import LocalStore  # noqa: E402
 from memory.schema import MIGRATIONS  # noqa: E402
 from memory.segment_file import MappedBytes, SegmentFile  # noqa: E402
 from memory.segment_format import pack  # noqa: E402
+from memory.stores import open_store  # noqa: E402
 
 HERE = Path(__file__).parent
 
@@ -459,6 +461,21 @@ def test_a_catalogue_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
         store.forget("door")
         assert store.texts(match="emergency") == []
     assert schema_version(tmp_path) == len(MIGRATIONS)
+
+
+def test_an_old_library_is_brought_up_to_date_where_it_is_only_read(tmp_path: Path) -> None:
+    with open_store(old_library(tmp_path), read_only=True) as store:
+        assert store.names("door") == ("door.mp4",)
+        assert store.read_only
+    assert schema_version(tmp_path) == len(MIGRATIONS)
+
+
+def test_an_old_library_that_another_process_writes_is_refused(tmp_path: Path) -> None:
+    lock = WriterLock(old_library(tmp_path) / "writer.lock")
+    with pytest.raises(StoreError, match="schema version 1, this program knows"):
+        open_store(tmp_path, read_only=True)
+    lock.release()
+    open_store(tmp_path, read_only=True).close()
 
 
 def test_a_migrated_catalogue_has_the_schema_of_a_new_one(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from footage import TimeSpan
 from footage.questions import Question
-from qa.answerers.one_by_one import OneByOne, direction, most, voted
+from qa.answerers.one_by_one import OneByOne, direction, most, reads_like, voted
 from qa.answerers.prompt import NOT_THERE, Row, letters, placed
 
 
@@ -102,3 +102,11 @@ def test_a_place_is_the_last_two_letters() -> None:
     assert placed(MOVING[0]) == (0, 1)
     assert placed("red star d v") == (2, 3)
     assert placed("red star") is placed("sign [1] c e c S") is None
+
+
+def test_a_letter_may_be_misread_but_a_longer_word_is_another_word() -> None:
+    assert reads_like("RAIN", "RAIN") == 1
+    assert reads_like("RAIM", "RAIN") >= 0.7
+    assert reads_like("RAINN", "RAIN") >= 0.7  # one said twice
+    assert reads_like("TRAIN", "RAIN") == 0
+    assert reads_like("", "RAIN") == 0

@@ -291,6 +291,14 @@ def test_half_of_the_frames_of_a_moment_must_show_it(world_encoder: Encoder, sho
     assert len(asked) == 4  # what is read is not asked about again
 
 
+@pytest.mark.parametrize(("shown", "stands"), [({14, 15}, True), ({13, 14}, True), ({14}, False), ({13, 15}, True)])
+def test_what_one_frame_alone_shows_must_be_in_most_of_it_and_its_neighbours(world_encoder: Encoder, shown: set[int], stands: bool) -> None:
+    moment = Moment("cam", TimeSpan(14.0, 15.0), 0.5, "image")
+    assert holds("Is there smoke?", moment, frames_at(10, 19), world_encoder, lambda _, span: span.start_s in shown) is stands
+    newest = Moment("cam", TimeSpan(18.0, 19.0), 0.5, "image")  # nothing is known yet of what follows
+    assert not holds("Is there smoke?", newest, frames_at(10, 19), world_encoder, lambda _, span: span.start_s == 18)
+
+
 def frames_at(begin_s: int, end_s: int) -> MemoryView:
     starts = np.arange(begin_s, end_s, dtype=np.float64)
     count, span = len(starts), TimeSpan(float(begin_s), float(end_s))
