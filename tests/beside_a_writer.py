@@ -10,6 +10,7 @@ import sys
 import time
 import zlib
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -141,31 +142,36 @@ def check_lines(rows: Any) -> None:
         assert row.span.start_s == index * SEGMENT_S
 
 
-def read_until(location: str, seed: int, end: float, told: Journal) -> None:
+def read_until(location: str, seed: int, done: Path, told: Journal) -> None:
     reader = Reader(location, seed)
-    while time.monotonic() < end:
+    while not done.exists():
         reader.step()
     told.write({"reads": reader.reads, "longest_s": reader.longest_s, "seen": list(reader.seen.items())})
 
 
-def write_until(location: str, seed: int, end: float, told: Journal) -> None:
+def write_until(location: str, seed: int, end: float, least: Mapping[str, int], done: Path, told: Journal) -> None:
+    """Until the time is up and, on a machine that is busy, so much of each has been done."""
     rng, counts = random.Random(seed), Counter[str]()
     state: State = {}
     store = open_at(location)
-    while time.monotonic() < end:
-        op = choose(state, rng)
-        state = after(state, op)
-        perform(store, op)
-        counts[op.verb] += 1
-        time.sleep(rng.uniform(0, 0.01))
-    told.write({"writes": counts})
+    try:
+        while time.monotonic() < end or any(counts[verb] < count for verb, count in least.items()):
+            op = choose(state, rng)
+            state = after(state, op)
+            perform(store, op)
+            counts[op.verb] += 1
+            time.sleep(rng.uniform(0, 0.01))
+        told.write({"writes": counts})
+    finally:
+        done.touch()
 
 
 def beside(location: str, folder: Path, seconds: float, readers: int, seed: int) -> dict[str, Any]:
     """What was read and written; anything wrong is an exception."""
     wrong, told, end = Journal(folder / "wrong"), Journal(folder / "told"), time.monotonic() + seconds
-    children = [forked(partial(write_until, location, seed, end, told), wrong)]
-    children += [forked(partial(read_until, location, seed + 1 + i, end, told), wrong) for i in range(readers)]
+    least, done = dict.fromkeys(("commit", "rewrite", "drop"), int(seconds / 5) + 1), folder / "done"
+    children = [forked(partial(write_until, location, seed, end, least, done, told), wrong)]
+    children += [forked(partial(read_until, location, seed + 1 + i, done, told), wrong) for i in range(readers)]
     for child in children:
         os.waitpid(child, 0)
     assert not wrong.lines(), wrong.lines()[0]

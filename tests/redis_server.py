@@ -78,9 +78,12 @@ def running(folder: Path, *options: str, is_durable: bool = False) -> Iterator[R
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below 55,536: a node of a cluster also takes the port 10,000 above."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            if (port := int(probe.getsockname()[1])) < 55_536:
+                return port
 
 
 class Wire:

@@ -491,7 +491,7 @@ def test_a_migrated_catalogue_has_the_schema_of_a_new_one(tmp_path: Path) -> Non
 def test_an_old_catalogue_is_not_changed_by_a_reader(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="version 1") as caught:
         LocalStore(old_library(tmp_path), read_only=True)
-    assert "footage index" in caught.value.hint
+    assert "footage library compact" in caught.value.hint
     assert schema_version(tmp_path) == 1
 
 
