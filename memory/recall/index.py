@@ -30,7 +30,7 @@ from memory.view import SegmentKeys
 log = logging.getLogger(__name__)
 Kind: TypeAlias = Literal["frame", "scene"]
 ROWS_OF: dict[Kind, Callable[[str, int, SegmentKeys], NewRows]] = {"frame": frames_of, "scene": scene_of}
-OPENERS = 4
+OPENERS = 4  # threads that read and check saved parts
 GPU_ROWS = 4_194_304  # exact on a GPU up to here: 6 GB at width 768
 
 
